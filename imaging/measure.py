@@ -1,0 +1,138 @@
+"""From the files of a field to its numbers: one read gives metrics, hashes and thumbnails."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from imaging import previews
+from imaging.metrics import camera_ceiling, measure_plane
+from imaging.previews import DisplayRange, PlaneSample
+from imaging.reading import Plane, UnreadableImage, read_plane
+
+COMPOSITE = "composite"
+
+
+@dataclass(frozen=True)
+class FileOfField:
+    """Where one channel of a field is."""
+
+    channel: str
+    uri: str
+    page: int = 0
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of view to measure. `key` is the caller's and comes back with the result."""
+
+    key: int
+    files: tuple[FileOfField, ...]
+
+
+@dataclass(frozen=True)
+class ChannelRecipe:
+    """How one channel is measured and shown."""
+
+    name: str
+    colour: str
+    shown: DisplayRange
+    ceiling: int | None
+
+
+@dataclass(frozen=True)
+class MeasuredField:
+    """What came of a field: values and thumbnails, or the problem in words and the file that has it."""
+
+    key: int
+    values: np.ndarray | None = None
+    file_sha256: tuple[str, ...] = ()
+    content_hash: str = ""
+    thumbnails: dict[str, bytes] = field(default_factory=dict)
+    problem: str = ""
+    broken_uri: str = ""
+
+
+def measure_fields(fields: Iterable[Field], recipe: Sequence[ChannelRecipe]) -> list[MeasuredField]:
+    """Measure a chunk of fields. A field that cannot be read gives its problem and stops nothing."""
+    return [measure_field(one, recipe) for one in fields]
+
+
+def measure_field(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
+    """Metrics of all channels (in the order of `metric_columns`), hashes and thumbnails of one field."""
+    planes: list[Plane] = []
+    for file in one.files:
+        try:
+            planes.append(read_plane(file.uri, file.page))
+        except UnreadableImage as reason:
+            return MeasuredField(one.key, problem=f"{file.channel}: {reason}", broken_uri=file.uri)
+    if len({plane.pixels.shape for plane in planes}) > 1:
+        sizes = ", ".join(
+            f"{file.channel} {plane.pixels.shape[1]} x {plane.pixels.shape[0]}"
+            for file, plane in zip(one.files, planes, strict=True)
+        )
+        return MeasuredField(one.key, problem=f"The channels differ in size ({sizes}).", broken_uri=one.files[0].uri)
+    values = [
+        measure_plane(plane.pixels, container_max=plane.container_max, ceiling=channel.ceiling)
+        for plane, channel in zip(planes, recipe, strict=True)
+    ]
+    return MeasuredField(
+        one.key,
+        values=np.concatenate(values),
+        file_sha256=tuple(plane.sha256 for plane in planes),
+        content_hash=content_hash((plane.sha256, file.page) for plane, file in zip(planes, one.files, strict=True)),
+        thumbnails=draw_thumbnails(planes, recipe),
+    )
+
+
+def draw_thumbnails(planes: Sequence[Plane], recipe: Sequence[ChannelRecipe]) -> dict[str, bytes]:
+    """A grey JPEG for each channel and, for several channels, one colour composite."""
+    small = [previews.shrink(plane.pixels, previews.THUMBNAIL_PX) for plane in planes]
+    thumbnails = {
+        channel.name: previews.grey_jpeg(plane, channel.shown) for plane, channel in zip(small, recipe, strict=True)
+    }
+    thumbnails[COMPOSITE] = (
+        previews.colour_jpeg(small, [c.shown for c in recipe], [c.colour for c in recipe])
+        if len(recipe) > 1
+        else thumbnails[recipe[0].name]
+    )
+    return thumbnails
+
+
+def redraw_fields(fields: Iterable[Field], recipe: Sequence[ChannelRecipe]) -> list[MeasuredField]:
+    """Only the thumbnails of a chunk of fields, for new display ranges."""
+    drawn = []
+    for one in fields:
+        try:
+            planes = [read_plane(file.uri, file.page) for file in one.files]
+        except UnreadableImage as reason:
+            drawn.append(MeasuredField(one.key, problem=str(reason)))
+        else:
+            drawn.append(MeasuredField(one.key, thumbnails=draw_thumbnails(planes, recipe)))
+    return drawn
+
+
+def sample_fields(fields: Iterable[Field]) -> list[dict[str, PlaneSample]]:
+    """For each readable field, each channel's sample; unreadable fields are left out."""
+    samples = []
+    for one in fields:
+        try:
+            planes = {file.channel: read_plane(file.uri, file.page) for file in one.files}
+        except UnreadableImage:
+            continue
+        samples.append({name: previews.sample_plane(plane.pixels) for name, plane in planes.items()})
+    return samples
+
+
+def ceiling_of_channel(extremes: Iterable[tuple[int, int]], container_max: int) -> int:
+    """The camera's ceiling, guessed from the smallest and largest values of many planes of one channel."""
+    return camera_ceiling(np.array(sorted({value for pair in extremes for value in pair})), container_max)
+
+
+def content_hash(files: Iterable[tuple[str, int]]) -> str:
+    """SHA-256 that names a field by its pixels' files: their hashes and pages in channel order."""
+    text = "\n".join(f"{sha256}:{page}" for sha256, page in files)
+    return hashlib.sha256(text.encode()).hexdigest()

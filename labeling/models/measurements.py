@@ -1,0 +1,41 @@
+"""The numbers taken from the pixels."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from labeling.models.experiments import Experiment, Image
+from labeling.models.fields import RealArrayField
+
+
+class MetricSet(models.Model):
+    """The columns that the values of a Measurement stand for, fixed for one version and experiment."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="metric_sets")
+    version = models.CharField(max_length=40)
+    columns = ArrayField(models.TextField())
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("experiment", "-id")
+        constraints = [models.UniqueConstraint(fields=("experiment", "version", "columns"), name="metric_set_once")]
+
+    def __str__(self) -> str:
+        return f"{self.experiment}: metrics {self.version}"
+
+
+class Measurement(models.Model):
+    """The metrics of one Image, in the order its metric set names; NaN where a metric is undefined."""
+
+    metric_set = models.ForeignKey(MetricSet, on_delete=models.PROTECT, related_name="measurements")
+    image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="measurements")
+    values = RealArrayField()
+    measured_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("metric_set", "image")
+        constraints = [
+            models.UniqueConstraint(fields=("metric_set", "image"), name="measured_once_per_set"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image_id} in {self.metric_set_id}"

@@ -1,0 +1,156 @@
+"""Scores of images, cutoffs on scores, and the models that learn from labels. Higher is always better."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from labeling.models.experiments import Experiment, Image, Well
+from labeling.models.fields import ScoreField
+from labeling.models.measurements import MetricSet
+from labeling.models.protection import append_only, keeps_history
+
+
+class ScoreKind(models.TextChoices):
+    ISOLATION = "isolation"
+    BLENDED = "blended"
+
+
+@keeps_history()
+class ModelVersion(models.Model):
+    """A trained classifier: frozen weights, how they were made, and how well they do."""
+
+    class State(models.TextChoices):
+        CANDIDATE = "candidate"
+        PROMOTED = "promoted"
+        RETIRED = "retired"
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="model_versions")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.CANDIDATE)
+    weights = models.FileField(upload_to="models/", blank=True)
+    weights_sha256 = models.CharField(max_length=64)
+    recipe = models.JSONField(help_text="Features, labels used by id, seed, library versions")
+    report = models.JSONField(help_text="How it does on labels it did not see")
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey("User", on_delete=models.PROTECT, related_name="+")
+    promoted_at = models.DateTimeField(null=True)
+    promoted_by = models.ForeignKey("User", on_delete=models.PROTECT, null=True, related_name="+")
+    promotion_reason = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("experiment", "-number")
+        constraints = [
+            models.UniqueConstraint(fields=("experiment", "number"), name="model_number_once"),
+            models.UniqueConstraint(
+                fields=("experiment",), condition=Q(state="promoted"), name="model_promoted_one_at_a_time"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="promoted") | (Q(promoted_by__isnull=False) & ~Q(promotion_reason="")),
+                name="model_promotion_has_a_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.experiment} model {self.number}"
+
+
+class ScoreRunQuerySet(models.QuerySet["ScoreRun"]):
+    def latest_of(self, experiment: Experiment, kind: str = ScoreKind.ISOLATION) -> ScoreRun | None:
+        """The newest finished run of that kind, or None before the first."""
+        return self.filter(experiment=experiment, kind=kind).order_by("-id").first()
+
+
+class ScoreRun(models.Model):
+    """One scoring of an experiment, with everything needed to repeat it. Written once, never changed."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="score_runs")
+    kind = models.CharField(max_length=10, choices=ScoreKind)
+    metric_set = models.ForeignKey(MetricSet, on_delete=models.PROTECT, related_name="+")
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, related_name="score_runs")
+    parameters = models.JSONField(help_text="Scaling, forest, columns used, library versions")
+    seed = models.BigIntegerField()
+    n_images = models.PositiveIntegerField()
+    # All scores ascending as little-endian float32, then each one's plate as uint16 (an index into
+    # plate_ids): what the browser counts with, read in 1 ms where the rows take 9 s.
+    vector = models.BinaryField()
+    plate_ids = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey("User", on_delete=models.PROTECT, related_name="+")
+
+    objects = ScoreRunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("experiment", "-id")
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(kind="blended") | Q(model_version__isnull=False), name="blended_score_names_its_model"
+            ),
+        ]
+        triggers = append_only("score_run")
+
+    def __str__(self) -> str:
+        return f"{self.experiment} {self.kind} scores {self.pk}"
+
+
+class Score(models.Model):
+    """The value of one Image in one run. New runs are new rows; none is ever updated."""
+
+    pk = models.CompositePrimaryKey("run_id", "image_id")
+    run = models.ForeignKey(ScoreRun, on_delete=models.PROTECT, related_name="scores")
+    image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="scores")
+    well = models.ForeignKey(Well, on_delete=models.PROTECT, related_name="+", db_index=False)
+    score = ScoreField()
+
+    class Meta:
+        ordering = ("run", "score", "image")
+        indexes = [
+            # The image is part of the order, so that pages of a band never skip or repeat a tie.
+            models.Index(fields=("run", "score", "image"), include=("well",), name="score_bands"),
+        ]
+        triggers = append_only("score")
+
+    def __str__(self) -> str:
+        return f"{self.image_id}: {self.score:.3f}"
+
+
+class CutoffQuerySet(models.QuerySet["Cutoff"]):
+    def current(self, run: ScoreRun) -> Cutoff | None:
+        """The cutoff in force for that run: the one saved last."""
+        return self.filter(run=run).select_related("by").order_by("-id").first()
+
+
+class Cutoff(models.Model):
+    """A value on one run: images below it are flagged. Appended; the newest is in force."""
+
+    class How(models.TextChoices):
+        AUTOMATIC = "automatic"
+        PERCENT = "percent"
+        BY_HAND = "by hand"
+
+    run = models.ForeignKey(ScoreRun, on_delete=models.PROTECT, related_name="cutoffs")
+    value = models.FloatField()
+    how = models.CharField(max_length=10, choices=How)
+    percent = models.FloatField(null=True, help_text="The share asked for, when chosen by percent")
+    n_flagged = models.PositiveIntegerField()
+    reason = models.TextField()
+    by = models.ForeignKey("User", on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    objects = CutoffQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.CheckConstraint(condition=~Q(reason=""), name="cutoff_has_a_reason"),
+            models.CheckConstraint(
+                # A check passes on NULL: that a share is there must be said as well.
+                condition=Q(how="percent", percent__isnull=False, percent__gte=0, percent__lte=100)
+                | (~Q(how="percent") & Q(percent__isnull=True)),
+                name="cutoff_percent_only_by_percent",
+            ),
+        ]
+        triggers = append_only("cutoff")
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f}"

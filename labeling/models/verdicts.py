@@ -1,0 +1,84 @@
+"""What people say of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from labeling.models.experiments import Experiment, Image
+from labeling.models.protection import append_only
+
+
+class Verdict(models.TextChoices):
+    GOOD = "good"
+    BAD = "bad"
+    UNSURE = "unsure"
+    # Taking a label back is a record too: the Image is unlabelled again, and everybody can see that it was not.
+    WITHDRAWN = "withdrawn"
+
+
+class Defect(models.TextChoices):
+    """What is wrong with a bad image; key 1 tags the first, and so on."""
+
+    DEBRIS = "debris"
+    FIBRE = "fibre"
+    DRIED = "dried"
+    BUBBLE = "bubble"
+    BLUR = "blur"
+    SATURATED = "saturated"
+    EMPTY = "empty"
+    UNEVEN = "uneven light"
+    OTHER = "other"
+
+
+class LabelQuerySet(models.QuerySet["Label"]):
+    def current(self) -> LabelQuerySet:
+        """The verdict in force of each Image: the one given last, whoever gave it. Withdrawn ones are included."""
+        return self.order_by("image_id", "-id").distinct("image_id")
+
+    def in_force(self, experiment: Experiment) -> dict[int, Label]:
+        """Image id to its current Label, withdrawn ones left out. One row a labelled Image."""
+        labels = self.filter(experiment=experiment).current()
+        return {label.image_id: label for label in labels if label.verdict != Verdict.WITHDRAWN}
+
+    def on(self, image_ids: Iterable[int]) -> dict[int, Label]:
+        """Image id to its current Label, for the Images of one page."""
+        labels = self.filter(image__in=list(image_ids)).select_related("by").current()
+        return {label.image_id: label for label in labels if label.verdict != Verdict.WITHDRAWN}
+
+
+class Label(models.Model):
+    """One person's verdict on one Image. Appended, never edited."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="labels")
+    image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="labels", db_index=False)
+    verdict = models.CharField(max_length=10, choices=Verdict)
+    defects = ArrayField(models.CharField(max_length=20, choices=Defect), default=list, blank=True)
+    note = models.TextField(blank=True)
+    by = models.ForeignKey("User", on_delete=models.PROTECT, related_name="labels")
+    at = models.DateTimeField(auto_now_add=True)
+    undoes = models.OneToOneField("self", on_delete=models.PROTECT, null=True, related_name="undone_by")
+    # A verdict is about pixels: should the files come back under another name, it can be found again.
+    content_hash = models.CharField(max_length=64, blank=True)
+
+    objects = LabelQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.CheckConstraint(condition=Q(verdict__in=Verdict.values), name="label_verdict_known"),
+            models.CheckConstraint(condition=Q(defects=[]) | Q(verdict="bad"), name="label_defects_only_on_bad"),
+            models.CheckConstraint(condition=Q(defects__contained_by=Defect.values), name="label_defects_known"),
+        ]
+        indexes = [
+            models.Index(fields=("experiment", "image", "-id"), name="label_in_force"),
+            models.Index(fields=("image", "-id"), name="label_of_image"),
+            models.Index(fields=("content_hash",), name="label_by_content"),
+        ]
+        triggers = append_only("label")
+
+    def __str__(self) -> str:
+        return f"{self.verdict} by {self.by}"

@@ -1,0 +1,25 @@
+"""What can go wrong for a person, in a sentence they understand. Pages and the API show it as it is."""
+
+
+class Problem(Exception):
+    """Something asked for cannot be done; the message says why and what to do."""
+
+
+class BadValue(Problem):
+    """A value that makes no sense (400)."""
+
+
+class NotAllowed(Problem):
+    """The person may not do this (403)."""
+
+
+class Conflict(Problem):
+    """Things changed meanwhile, or it is not the moment for this (409)."""
+
+
+STATUS = {BadValue: 400, NotAllowed: 403, Conflict: 409}
+
+
+def status_of(problem: Problem) -> int:
+    """The HTTP status that goes with a problem."""
+    return STATUS.get(type(problem), 400)

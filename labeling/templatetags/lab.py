@@ -1,0 +1,105 @@
+"""How numbers and times are written in the pages."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.urls import reverse
+
+from labeling.models import Image, Job
+from labeling.services.jobs import rate_per_s, seconds_left
+
+register = template.Library()
+THIN_SPACE, MINUS = "\u202f", "\u2212"
+
+
+@register.filter
+def counted(number: int | None) -> str:
+    """A count with thin spaces between thousands."""
+    return "" if number is None else f"{number:,}".replace(",", THIN_SPACE)
+
+
+@register.filter
+def score(value: float | None, digits: int = 3) -> str:
+    """A score with a true minus sign; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", MINUS)
+
+
+@register.filter
+def significant(value: float | None) -> str:
+    """Four significant digits, as for a metric."""
+    return "–" if value is None or value != value else f"{value:.4g}".replace("-", MINUS)
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+@register.filter
+def utc(moment: datetime | None) -> str:
+    """A moment as 2026-03-04 15:06 UTC."""
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+@register.filter
+def file_name(uri: str) -> str:
+    return uri.rsplit("/", 1)[-1]
+
+
+@register.filter
+def in_words(action: str) -> str:
+    """An action of the audit as people say it: `qc_set.approved` is "QC set approved"."""
+    return action.replace("qc_set", "QC set").replace(".", " ").replace("_", " ")
+
+
+@register.filter
+def as_text(value: Any) -> str:
+    """A JSON value of the audit as short text: `state: draft, kept: 12`."""
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_plain(entry)}" for name, entry in value.items() if entry not in ("", None, []))
+    return _plain(value)
+
+
+@register.filter
+def pace(job: Job) -> str:
+    """Rate and time left of a running job, in words; empty while it is too early to say."""
+    rate, left = rate_per_s(job), seconds_left(job)
+    if rate is None or left is None:
+        return ""
+    return f"{rate:,.1f} a second, {_duration(left)} left"
+
+
+@register.simple_tag
+def thumbnail_url(image: Image, display_version: int, view: str) -> str:
+    return reverse("thumbnail", args=[image.pk, display_version, view])
+
+
+@register.simple_tag(takes_context=True)
+def query(context: dict[str, Any], **changes: Any) -> str:
+    """The query string of this page with some entries changed; None takes one out."""
+    parameters = context["request"].GET.copy()
+    for name, value in changes.items():
+        parameters.pop(name, None)
+        if value is not None:
+            parameters[name] = value
+    return f"?{parameters.urlencode()}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}".replace("-", MINUS)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,90 @@
+"""One image: larger, by channel, what sets it apart, what people said of it."""
+
+from __future__ import annotations
+
+import mimetypes
+
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_GET
+
+from imaging.measure import COMPOSITE
+from imaging.previews import DisplayRange, colour_jpeg, grey_jpeg, shrink
+from imaging.reading import UnreadableImage, read_plane
+from labeling.models import Channel, Defect, Image, Label
+from labeling.problems import BadValue
+from labeling.roles import Action
+from labeling.services import thumbnails
+from labeling.services.bands import views_of
+from labeling.services.measuring import current_metric_set
+from labeling.services.standing import standings
+from labeling.views.access import requires
+from labeling.views.labels import tile_of
+
+A_YEAR = 31_536_000
+FULL_PX = 1080  # of the larger view; the original stays where it is
+
+
+@require_GET
+@requires(Action.LOOK)
+def image(request: HttpRequest, pk: int) -> HttpResponse:
+    """The drawer, or the same as a page."""
+    found = get_object_or_404(Image.objects.with_place().select_related("experiment"), pk=pk)
+    metric_set = current_metric_set(found.experiment)
+    views = views_of(list(found.experiment.channels.all()))
+    view = request.GET.get("view", views[0][0])
+    if view not in dict(views):
+        raise BadValue(f"There is no channel number {view}.")
+    context = {
+        "experiment": found.experiment,
+        "image": found,
+        "tile": tile_of(found),
+        "views": views,
+        "view": view,
+        "files": found.files.select_related("channel").order_by("channel__position"),
+        "standings": standings(found, metric_set) if metric_set else [],
+        "siblings": Image.objects.filter(well=found.well).with_place().order_by("site", "timepoint"),
+        "history": Label.objects.filter(image=found).select_related("by"),
+        "defects": Defect.choices,
+    }
+    template = "labeling/_image.html" if request.htmx else "labeling/image.html"
+    return render(request, template, context)
+
+
+@require_GET
+@requires(Action.LOOK)
+@cache_control(private=True, immutable=True, max_age=A_YEAR)
+def thumbnail(request: HttpRequest, pk: int, display_version: int, view: str) -> HttpResponse:
+    found = get_object_or_404(Image.objects.only("experiment_id"), pk=pk)
+    path = thumbnails.path_of(found.experiment_id, display_version, pk, view)
+    try:
+        return FileResponse(default_storage.open(path), content_type=mimetypes.types_map[".jpg"])
+    except (FileNotFoundError, ValueError):
+        raise Http404(f"Image {pk} has no thumbnail {view} yet.") from None
+
+
+@require_GET
+@requires(Action.LOOK)
+@cache_control(private=True, max_age=3600)
+def full(request: HttpRequest, pk: int, display_version: int, view: str) -> HttpResponse:
+    """The image from its original pixels, at most 1,080 px wide, in the experiment's display range."""
+    found = get_object_or_404(Image.objects.select_related("experiment"), pk=pk)
+    files = found.files.select_related("channel").order_by("channel__position")
+    chosen = [file for file in files if view in (COMPOSITE, str(file.channel.position))]
+    if not chosen or any(file.channel.display_range is None for file in chosen):
+        raise Http404(f"Image {pk} cannot be shown as {view}.")
+    try:
+        planes = [shrink(read_plane(file.uri, file.page).pixels, FULL_PX) for file in chosen]
+    except UnreadableImage as reason:
+        raise Http404(f"Image {pk}: {reason}") from None
+    channels = [file.channel for file in chosen]
+    return HttpResponse(_jpeg_of(planes, channels), content_type="image/jpeg")
+
+
+def _jpeg_of(planes: list, channels: list[Channel]) -> bytes:
+    ranges = [DisplayRange(*channel.display_range) for channel in channels]
+    if len(planes) == 1:
+        return grey_jpeg(planes[0], ranges[0])
+    return colour_jpeg(planes, ranges, [channel.colour for channel in channels])

@@ -1,0 +1,82 @@
+"""Give a verdict with a click or a key; the answer is the tile as it now is."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from labeling.models import Cutoff, Experiment, Image, Label, Score, ScoreRun
+from labeling.problems import BadValue
+from labeling.roles import Action
+from labeling.services.bands import Tile, views_of
+from labeling.services.labels import NewLabel, label_images, undo_label
+from labeling.views.access import requires
+
+
+@require_POST
+@requires(Action.LABEL)
+def label(request: HttpRequest, pk: int) -> HttpResponse:
+    image = _image(request, pk)
+    new = NewLabel(
+        image.pk,
+        request.POST.get("verdict", ""),
+        tuple(request.POST.getlist("defects")),
+        request.POST.get("note", "").strip(),
+    )
+    label_images([new], by=request.user)
+    return _answer(request, image)
+
+
+@require_POST
+@requires(Action.LABEL)
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    image = _image(request, pk)
+    undo_label(image, by=request.user)
+    return _answer(request, image)
+
+
+def _image(request: HttpRequest, experiment_id: int) -> Image:
+    image_id = request.POST.get("image", "")
+    if not image_id.isdecimal():
+        raise BadValue("Say which image is meant.")
+    return get_object_or_404(Image.objects.with_place(), pk=image_id, experiment=experiment_id)
+
+
+def _answer(request: HttpRequest, image: Image) -> HttpResponse:
+    """The tile for the script; without it, back to the page the form was on."""
+    if request.headers.get("X-Requested-With") != "fetch":
+        back = request.headers.get("Referer", "")
+        messages.success(request, f"{image} is labelled.")
+        if url_has_allowed_host_and_scheme(back, {request.get_host()}):
+            return redirect(back)
+        return redirect("review", image.experiment_id)
+    return render(
+        request,
+        "labeling/_tile.html",
+        {
+            "tile": tile_of(image),
+            "experiment": image.experiment,
+            "view": _view(request, image.experiment),
+            "size": request.user.tile_size,
+        },
+    )
+
+
+def _view(request: HttpRequest, experiment: Experiment) -> str:
+    """The view the page shows, or the first the images have."""
+    views = [name for name, _ in views_of(list(experiment.channels.all()))]
+    asked = request.POST.get("view")
+    return asked if asked in views else views[0]
+
+
+def tile_of(image: Image) -> Tile:
+    """The image with its newest score and label."""
+    experiment = Experiment(pk=image.experiment_id)
+    run = ScoreRun.objects.only("id").latest_of(experiment)
+    score = Score.objects.filter(run=run, image=image).values_list("score", flat=True).first()
+    cutoff = Cutoff.objects.current(run) if run else None
+    flagged = score < cutoff.value if score is not None and cutoff else None
+    return Tile(image, score, Label.objects.on([image.pk]).get(image.pk), flagged)

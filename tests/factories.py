@@ -1,0 +1,117 @@
+"""Small experiments for tests, made through the services people use; numbers are drawn from a seed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from imaging.metrics import METRIC_SET_VERSION, metric_columns
+from labeling.models import (
+    Channel,
+    Cutoff,
+    Experiment,
+    Image,
+    ImageFile,
+    Measurement,
+    MetricSet,
+    Plate,
+    ScoreKind,
+    ScoreRun,
+    User,
+    Well,
+)
+from labeling.services.cutoffs import choose_cutoff, save_cutoff
+from labeling.services.scores import store_scores
+
+
+def make_experiment(
+    by: User,
+    *,
+    name: str = "Plate 0412",
+    plates: tuple[str, ...] = ("0412",),
+    rows: int = 2,
+    columns: int = 3,
+    sites: int = 2,
+    channels: tuple[str, ...] = ("DNA", "ER"),
+) -> Experiment:
+    """An experiment with wells, images and files in the database; the files themselves do not exist."""
+    experiment = Experiment.objects.create(name=name, created_by=by)
+    made_channels = [
+        Channel.objects.create(
+            experiment=experiment, position=n, name=channel, colour="#4c7dff", display_low=100, display_high=5000
+        )
+        for n, channel in enumerate(channels)
+    ]
+    for barcode in plates:
+        plate = Plate.objects.create(experiment=experiment, barcode=barcode, n_rows=16, n_columns=24)
+        for row in range(1, rows + 1):
+            for column in range(1, columns + 1):
+                well = Well.objects.create(plate=plate, row=row, column=column)
+                for site in range(1, sites + 1):
+                    _make_image(experiment, plate, well, site, made_channels)
+    return experiment
+
+
+def make_scored_experiment(by: User, *, seed: int = 1, **shape: object) -> Experiment:
+    """The same, measured and scored: scores fall between -0.7 and -0.4."""
+    experiment = make_experiment(by, **shape)  # type: ignore[arg-type]
+    add_scores(experiment, by=by, seed=seed)
+    return experiment
+
+
+def add_scores(experiment: Experiment, *, by: User, seed: int = 1, scores: Sequence[float] | None = None) -> ScoreRun:
+    """Measurements (if there are none) and a new isolation run, with these scores or some drawn from the seed."""
+    random = np.random.default_rng(seed)
+    columns = metric_columns([channel.name for channel in experiment.channels.all()])
+    metric_set, made = MetricSet.objects.get_or_create(
+        experiment=experiment, version=METRIC_SET_VERSION, columns=columns
+    )
+    image_ids = np.array(experiment.images.filter(state=Image.State.READY).order_by("id").values_list("id", flat=True))
+    if made:
+        Measurement.objects.bulk_create(
+            Measurement(metric_set=metric_set, image_id=pk, values=random.normal(size=len(columns)).tolist())
+            for pk in image_ids.tolist()
+        )
+    return store_scores(
+        experiment,
+        kind=ScoreKind.ISOLATION,
+        image_ids=image_ids,
+        scores=random.uniform(-0.7, -0.4, size=len(image_ids)) if scores is None else np.asarray(scores, float),
+        metric_set=metric_set,
+        parameters={"method": "drawn for a test"},
+        seed=seed,
+        by=by,
+    )
+
+
+def save_cutoff_at(
+    experiment: Experiment, value: float, *, by: User, reason: str = "looked at the borderline"
+) -> Cutoff:
+    run = ScoreRun.objects.latest_of(experiment)
+    assert run is not None
+    return save_cutoff(run, choose_cutoff(run, value=value), by=by, reason=reason)
+
+
+def _make_image(experiment: Experiment, plate: Plate, well: Well, site: int, channels: list[Channel]) -> Image:
+    place = f"{experiment.name}/{plate.barcode}/{well.name}_{site}"
+    image = Image.objects.create(
+        experiment=experiment,
+        plate=plate,
+        well=well,
+        site=site,
+        content_hash=hashlib.sha256(place.encode()).hexdigest(),
+    )
+    for channel in channels:
+        ImageFile.objects.create(
+            image=image,
+            channel=channel,
+            uri=f"/images/{place}_{channel.name}.tif",
+            size_bytes=1000,
+            width=64,
+            height=64,
+            bit_depth=16,
+            sha256=hashlib.sha256(f"{place}{channel.name}".encode()).hexdigest(),
+        )
+    return image

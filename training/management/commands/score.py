@@ -1,0 +1,24 @@
+"""`manage.py score EXPERIMENT`: a new isolation-forest run."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from labeling.management.experiment_command import ExperimentCommand
+from labeling.models import Job, User
+from training.scoring import DEFAULT_SEED, score_experiment
+
+
+class Command(ExperimentCommand):
+    help = "Score all measured images with an isolation forest."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="the same seed gives the same scores")
+
+    def act(self, *, by: User, **options: Any) -> None:
+        experiment = self.find(options["experiment"])
+        if not options["wait"]:
+            self.queue(Job.Kind.SCORE, experiment, by=by, seed=options["seed"])
+            return
+        run = score_experiment(experiment, by=by, seed=options["seed"])
+        self.stdout.write(f"{run.n_images:,} images scored as run {run.pk} (seed {run.seed}).")

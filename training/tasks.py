@@ -1,0 +1,16 @@
+"""Work for the worker. Each task takes a job's id and calls one service."""
+
+from procrastinate.contrib.django import app
+
+from labeling.services import jobs
+from training.scoring import score_experiment
+
+
+@app.task(name="training.tasks.score")
+def score(*, job_id: int) -> None:
+    jobs.run_job(
+        job_id,
+        lambda job, progress: (
+            f"{score_experiment(job.experiment, by=job.requested_by, **job.parameters).n_images:,} images scored."
+        ),
+    )
