@@ -8,11 +8,13 @@ from labeling.models import Experiment, Job
 from labeling.roles import Action
 from labeling.services.jobs import start_job
 from labeling.views.access import requires
+from training.scoring import Scaling, check_scaling
 
 
 @require_POST
 @requires(Action.SCORE)
 def score(request: HttpRequest, pk: int) -> HttpResponse:
     experiment = get_object_or_404(Experiment, pk=pk)
-    start_job(Job.Kind.SCORE, experiment, by=request.user)
+    scaling = check_scaling(request.POST.get("scaling", Scaling.PLATE))
+    start_job(Job.Kind.SCORE, experiment, by=request.user, parameters={"scaling": scaling})
     return redirect(experiment)

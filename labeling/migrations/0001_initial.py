@@ -7,11 +7,12 @@ import django.core.validators
 import django.db.models.constraints
 import django.db.models.deletion
 import django.utils.timezone
-import labeling.models.fields
 import pgtrigger.compiler
 import pgtrigger.migrations
 from django.conf import settings
 from django.db import migrations, models
+
+import labeling.models.fields
 
 
 class Migration(migrations.Migration):

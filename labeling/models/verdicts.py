@@ -61,6 +61,14 @@ class Label(models.Model):
     by = models.ForeignKey("User", on_delete=models.PROTECT, related_name="labels")
     at = models.DateTimeField(auto_now_add=True)
     undoes = models.OneToOneField("self", on_delete=models.PROTECT, null=True, related_name="undone_by")
+    carried_from = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        help_text="Same content elsewhere",
+    )
     # A verdict is about pixels: should the files come back under another name, it can be found again.
     content_hash = models.CharField(max_length=64, blank=True)
 
@@ -82,3 +90,8 @@ class Label(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verdict} by {self.by}"
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether it says something of the Image, provided it is the newest."""
+        return self.verdict != Verdict.WITHDRAWN

@@ -58,7 +58,7 @@ def record_all(entries: Iterable[Entry], *, by: User | None) -> list[AuditEvent]
             sequence=sequence,
             at=now,
             actor=by,
-            actor_name=by.printed_name if by else "the command line",
+            actor_name=by.printed_name if by else "cellqc",
             action=entry.action,
             experiment=_experiment_of(entry.subject),
             object_type=entry.subject._meta.model_name,

@@ -94,7 +94,7 @@ def best_start(run: ScoreRun, cutoff: float) -> float:
     n_best = round(n_kept * BEST_SHARE)
     if not n_best:
         return float("inf")
-    return max(float(scores.ascending[-n_best]), cutoff)
+    return float(scores.ascending[-n_best])
 
 
 def read_band(run: ScoreRun, rule: BandRule, cutoff: float, *, limit: int, after: Position | None = None) -> Band:

@@ -21,6 +21,7 @@ from labeling.problems import BadValue
 from labeling.services import audit
 from labeling.services.experiments import add_channels
 from labeling.services.jobs import start_job
+from labeling.services.same_content import moved_files
 
 Progress = Callable[[int, int], None]
 AFTER_INGEST = (Job.Kind.MEASURE, Job.Kind.SCORE)
@@ -35,6 +36,7 @@ class IngestReport:
     explanation: str = ""
     n_taken: int = 0
     n_known: int = 0
+    n_moved: int = 0
     n_ignored: int = 0
     n_z_left_out: int = 0
     n_new_images: int = 0
@@ -46,6 +48,8 @@ class IngestReport:
         parts = [f"{self.n_taken:,} files taken, {self.n_new_images:,} new fields."]
         if self.n_known:
             parts.append(f"{self.n_known:,} files were there already.")
+        if self.n_moved:
+            parts.append(f"{self.n_moved:,} files were there under another address; the new one is kept.")
         if self.refused:
             parts.append(f"{len(self.refused):,} files could not be taken (see list).")
         if self.incomplete:
@@ -90,6 +94,9 @@ def ingest_source(
             f"The first, {first.uri.rsplit('/', 1)[-1]}, {refusals[first]}."
         )
     refusals |= _mis_sized(experiment, facts)
+    moved = moved_files(experiment, new, facts)
+    new = [plane for plane in new if plane not in moved]
+    report.n_moved = len(moved)
     by_plate: dict[str, list[PlaneSource]] = defaultdict(list)
     for one in new:
         by_plate[one.plate].append(one)
@@ -101,6 +108,7 @@ def ingest_source(
         _store_refusals(
             experiment, [RefusedFile(experiment=experiment, uri=uri, reason=why) for uri, why in report.refused]
         )
+        _store_addresses(moved)
         channels = add_channels(experiment, understood.channels)
         for barcode in sorted(by_plate):
             _store_plate(experiment, barcode, by_plate[barcode], channels, facts, refusals, report)
@@ -114,6 +122,7 @@ def ingest_source(
                 "layout": understood.layout.name,
                 "files": report.n_taken,
                 "known": report.n_known,
+                "moved": report.n_moved,
                 "fields": report.n_new_images,
                 "refused": len(report.refused),
             },
@@ -190,6 +199,13 @@ def _mis_sized(experiment: Experiment, facts: dict[PlaneSource, PlaneFacts]) -> 
         "copy it again, or take images of another size as another experiment"
         for plane, fact in odd.items()
     }
+
+
+def _store_addresses(moved: dict[PlaneSource, ImageFile]) -> None:
+    """The files are the same, only elsewhere now: labels, metrics and places stay."""
+    for plane, file in moved.items():
+        file.uri = plane.uri
+    ImageFile.objects.bulk_update(moved.values(), ["uri"], batch_size=BATCH)
 
 
 def _store_plate(

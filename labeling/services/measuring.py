@@ -38,6 +38,7 @@ from labeling.models import (
 )
 from labeling.problems import BadValue, Conflict
 from labeling.services import audit, thumbnails
+from labeling.services.same_content import carry_labels
 
 Progress = Callable[[int, int], None]
 SAMPLED_FIELDS = 36
@@ -297,4 +298,5 @@ def _store_chunk(
         uri__in=[file.uri for file in changed_files],  # not of a second file for the same place
         resolved_at__isnull=True,
     ).update(resolved_at=timezone.now())
+    carry_labels([image for image in images.values() if image.state == Image.State.READY])
     return len(failed)

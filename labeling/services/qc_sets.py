@@ -79,7 +79,8 @@ def staleness(qc_set: QCSet) -> str:
     experiment = qc_set.experiment
     n_labels = Label.objects.filter(experiment=experiment, pk__gt=qc_set.last_label_id or 0).count()
     if n_labels:
-        return f"{n_labels:,} labels were given after this draft was made"
+        were = "label was" if n_labels == 1 else "labels were"
+        return f"{n_labels:,} {were} given after this draft was made"
     if current_run(experiment).pk != qc_set.run_id:
         return "the experiment was scored again after this draft was made"
     if Cutoff.objects.current(qc_set.run) != qc_set.cutoff:
@@ -89,6 +90,9 @@ def staleness(qc_set: QCSet) -> str:
     n_errors = qc_set.decisions.filter(kept=False, decided_by=QCSetImage.DecidedBy.ERROR).count()
     if experiment.images.broken().count() != n_errors:
         return "broken images were mended, or others broke, after this draft was made"
+    mapped = AuditEvent.objects.filter(experiment=experiment, action="platemap.applied", at__gt=qc_set.created_at)
+    if mapped.exists():  # the manifest tells roles and control classes
+        return "a plate map was applied after this draft was made"
     return ""
 
 

@@ -57,12 +57,19 @@ def standings(image: Image, metric_set: MetricSet, *, most: int = 6) -> list[Sta
                 metric.unit,
                 float(below[n]),
                 float(deviation[n]),
-                f"{channel} {direction} than {share:.0f} % of this plate",
+                f"{channel} {direction} than {_crowd(share, n_measured)}",
             )
         )
         if len(found) == most:
             break
     return found
+
+
+def _crowd(share: float, n_measured: int) -> str:
+    """Whom an image surpasses, in words: `share` is the percentage of the plate's images."""
+    if round(share * n_measured / 100) >= n_measured - 1:
+        return "any other field of this plate"
+    return f"{int(share)} % of this plate"
 
 
 @lru_cache(maxsize=8)

@@ -30,6 +30,7 @@ from labeling.services.ingest import queue_ingest
 from labeling.services.jobs import start_job
 from labeling.services.measuring import sampled_ranges
 from labeling.services.overview import progress_of
+from labeling.services.same_content import identical_images
 from labeling.templatetags.lab import counted, percent, score
 from labeling.views.access import requires
 from labeling.views.experiments import SourceForm
@@ -69,6 +70,7 @@ def files(request: HttpRequest, pk: int) -> HttpResponse:
     """Files that were refused and fields that are broken, with the reasons."""
     experiment = get_object_or_404(Experiment, pk=pk)
     refused = experiment.refused_files.filter(resolved_at__isnull=True)
+    identical = identical_images(experiment)
     broken = experiment.images.broken().with_place().in_plate_order()
     return render(
         request,
@@ -79,6 +81,8 @@ def files(request: HttpRequest, pk: int) -> HttpResponse:
             "refused": refused[:LISTED_FILES],
             "n_broken": broken.count(),
             "broken": broken[:LISTED_FILES],
+            "n_identical": identical.count(),
+            "identical": identical[:LISTED_FILES],
             "listed": LISTED_FILES,
         },
     )

@@ -381,18 +381,20 @@ def test_the_audit_tells_who_took_what(take, damaged, scientist, empty_experimen
         "layout": "well-plate-channel-site",
         "files": 19,
         "known": 0,
+        "moved": 0,
         "fields": 12,
         "refused": 6,
     }
 
 
-def test_a_bucket_is_a_source_like_a_folder(take, folder):
+def test_a_bucket_is_a_source_like_a_folder(take, folder, settings):
     write_plate(folder)
     bucket = fsspec.filesystem("memory")
     bucket.put(str(folder), "/ingest/P1", recursive=True)
     report = take("memory://ingest/P1")
     assert (report.n_taken, report.refused) == (8, [])
     assert all(uri.startswith("memory://") for uri in ImageFile.objects.values_list("uri", flat=True))
+    settings.SOURCES = ["memory://ingest"]
     assert take("memory://ingest/P1").n_known == 8
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
@@ -55,9 +57,8 @@ def test_jobs_of_one_experiment_run_one_after_another(job, scientist):
 def test_every_kind_has_a_task_the_worker_knows(experiment, scientist, kind):
     from procrastinate.contrib.django import app
 
-    import labeling.tasks
-    import training.tasks  # noqa: F401
-
+    import_module("labeling.tasks")
+    import_module("training.tasks")
     start_job(kind, experiment, by=scientist)
     assert ProcrastinateJob.objects.latest("id").task_name in app.tasks
 
@@ -152,7 +153,9 @@ def test_the_audit_says_that_a_job_did_it_for_whom(job, scientist):
 
 
 def test_what_follows_is_started_with_the_rest_of_the_chain(experiment, scientist):
-    first = start_job(Job.Kind.INGEST, experiment, by=scientist, parameters={"source": "/a"}, followed_by=["measure", "score"])
+    first = start_job(
+        Job.Kind.INGEST, experiment, by=scientist, parameters={"source": "/a"}, followed_by=["measure", "score"]
+    )
     run_job(first.pk, done)
     second = Job.objects.exclude(pk=first.pk).get()
     assert (second.kind, second.followed_by, second.state) == ("measure", ["score"], "queued")

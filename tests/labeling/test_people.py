@@ -114,7 +114,7 @@ def test_the_command_adds_a_person_with_roles(db, monkeypatch, capsys):
     ada = User.objects.get(username="ada")
     assert ada.roles == {Role.SCIENTIST, Role.ADMIN}
     assert ada.check_password(PASSWORD)
-    assert AuditEvent.objects.get().actor_name == "the command line"
+    assert AuditEvent.objects.get().actor_name == "cellqc"
 
 
 def test_the_command_tells_a_problem(db, monkeypatch):

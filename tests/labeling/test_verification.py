@@ -104,12 +104,12 @@ def test_a_manifest_edited_with_every_checksum_of_the_set_made_anew_is_found(sig
 @pytest.mark.parametrize("content", [b"", b"not gzip", packed(b"plate,well\n")[:-9], gzip.compress(b"x")[:12]])
 def test_a_manifest_that_cannot_be_read_is_a_fault_and_no_crash(signed, tamper, content):
     tamper("UPDATE labeling_manifest SET csv_gzip = %s", content)
-    assert list(faults())[0].startswith(f"{THE_SET}: the manifest is ")
+    assert next(faults()).startswith(f"{THE_SET}: the manifest is ")
 
 
 def test_a_manifest_of_another_shape_is_a_fault_and_no_crash(signed, tamper):
     tamper("UPDATE labeling_manifest SET csv_gzip = %s", packed(b"a,b\n1,2\n"))
-    assert list(faults())[0] == f"{THE_SET}: the manifest is not the one that was signed."
+    assert next(faults()) == f"{THE_SET}: the manifest is not the one that was signed."
 
 
 def test_a_missing_manifest_is_found(signed, other, tamper):

@@ -10,13 +10,15 @@ SIGMA_PER_MAD = 1.4826  # of a normal distribution
 SIGMA_PER_MEAN_DEVIATION = 1.2533
 
 
-def robust_z(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def robust_z(values: np.ndarray, groups: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
     """How many robust standard deviations each value lies from the median of its group.
 
     Parameters
     ----------
     values : (N, P) metrics; NaN where undefined.
     groups : (N,) the plate of each row, or one constant for the whole experiment.
+    reference : (N,) True for the rows that tell what is usual, such as control wells; all when None.
+        Every group needs some.
 
     Returns
     -------
@@ -27,12 +29,13 @@ def robust_z(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     z = np.empty(values.shape, np.float64)
     for group in np.unique(groups):
         rows = groups == group
+        usual = np.ones(rows.sum(), bool) if reference is None else reference[rows]
         block = values[rows].astype(np.float64)
-        known = ~np.isnan(block).all(axis=0)
+        known = ~np.isnan(block[usual]).all(axis=0)
         deviation = np.full_like(block, np.nan)
-        deviation[:, known] = block[:, known] - np.nanmedian(block[:, known], axis=0)
+        deviation[:, known] = block[:, known] - np.nanmedian(block[usual][:, known], axis=0)
         spread = np.ones(block.shape[1])
-        spread[known] = _spread(deviation[:, known])
+        spread[known] = _spread(deviation[usual][:, known])
         z[rows] = deviation / spread
     return z
 
@@ -50,9 +53,9 @@ def signed_log(z: np.ndarray) -> np.ndarray:
     return np.clip(np.sign(z) * np.log1p(np.abs(z)), -CLIP, CLIP)
 
 
-def robust_features(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def robust_features(values: np.ndarray, groups: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
     """Signed log of the robust z of every metric (N, P); undefined values become 0, as typical as can be."""
-    return np.nan_to_num(signed_log(robust_z(values, groups)), nan=0.0)
+    return np.nan_to_num(signed_log(robust_z(values, groups, reference)), nan=0.0)
 
 
 def varying_columns(values: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ def test_five_wrong_passwords_lock_signing(as_scientist, draft):
 
 def test_a_stale_draft_is_not_signed(as_scientist, draft, experiment, scientist):
     label_images([NewLabel(experiment.images.first().pk, "bad")], by=scientist)
-    assert "1 labels were given" in as_scientist.get(f"/api/v1/qc-sets/{draft.pk}/").json()["stale"]
+    assert "1 label was given" in as_scientist.get(f"/api/v1/qc-sets/{draft.pk}/").json()["stale"]
     response = sign(as_scientist, draft)
     assert response.status_code == 409
     assert "out of date" in response.json()["detail"]

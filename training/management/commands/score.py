@@ -5,7 +5,7 @@ from typing import Any
 
 from labeling.management.experiment_command import ExperimentCommand
 from labeling.models import Job, User
-from training.scoring import DEFAULT_SEED, score_experiment
+from training.scoring import DEFAULT_SEED, Scaling, score_experiment
 
 
 class Command(ExperimentCommand):
@@ -13,12 +13,18 @@ class Command(ExperimentCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
+        parser.add_argument(
+            "--scaling",
+            default=Scaling.PLATE.value,
+            choices=[scaling.value for scaling in Scaling],
+            help="what an image is compared with: its plate, its plate's controls, or the experiment",
+        )
         parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="the same seed gives the same scores")
 
     def act(self, *, by: User, **options: Any) -> None:
         experiment = self.find(options["experiment"])
         if not options["wait"]:
-            self.queue(Job.Kind.SCORE, experiment, by=by, seed=options["seed"])
+            self.queue(Job.Kind.SCORE, experiment, by=by, seed=options["seed"], scaling=options["scaling"])
             return
-        run = score_experiment(experiment, by=by, seed=options["seed"])
+        run = score_experiment(experiment, by=by, seed=options["seed"], scaling=options["scaling"])
         self.stdout.write(f"{run.n_images:,} images scored as run {run.pk} (seed {run.seed}).")
