@@ -251,7 +251,9 @@ def _draw_agp(
     body = thick * bundles * (1 - 0.25 * nucleus_mask) * np.exp(0.16 * patches)
     rim = np.exp(-np.square((edge - 1.2) / 1.7)) * (0.12 + ramp(0.25 + 0.42 * ruffles))
     ring = np.exp(-np.square((edge - 4.0) / 3.2))
-    golgi = np.exp(-np.square(np.minimum((nucleus_px - 4.5) / 3.0, 20))) * ramp(1.6 * ruffles - 1.1) * np.exp(0.3 * patches)
+    golgi = (
+        np.exp(-np.square(np.minimum((nucleus_px - 4.5) / 3.0, 20))) * ramp(1.6 * ruffles - 1.1) * np.exp(0.3 * patches)
+    )
     golgi = np.where(nucleus_px > 0, golgi, 0) * (cells.state == INTERPHASE).astype(np.float32)[owner]
     light = inside * ((1 - 0.6 * look.ring) * body + 1.1 * golgi + (1 - look.ring) * rim + 2.2 * look.ring * ring)
     round_glow = np.where((cells.state == DYING) | (cells.state == METAPHASE), 0.5, 0.0).astype(np.float32)[owner]
