@@ -45,11 +45,10 @@ def share_flagged_of_second(plates, second: str, groups: np.ndarray) -> float:
     return 100 * (scores[n:] < np.quantile(scores, 0.08)).mean()
 
 
-@pytest.mark.parametrize("brighter", ["second, 30 % brighter", "second, 3 times brighter"])
-def test_gain_moves_the_flagged_share_of_a_plate_by_less_than_a_point(plates, brighter):
+def test_gain_moves_the_flagged_share_of_a_plate_by_less_than_a_point(plates):
     per_plate = np.repeat([1, 2], len(plates["first"]))
     before = share_flagged_of_second(plates, "second", per_plate)
-    assert abs(share_flagged_of_second(plates, brighter, per_plate) - before) < 1
+    assert abs(share_flagged_of_second(plates, "second, 30 % brighter", per_plate) - before) < 1
 
 
 def test_gain_does_move_it_when_plates_are_not_told_apart(plates):
