@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from imaging import previews
-from imaging.metrics import camera_ceiling, measure_plane
+from imaging.metrics import camera_ceiling, measure_field_planes
 from imaging.previews import DisplayRange, PlaneSample
 from imaging.reading import Plane, UnreadableImage, read_plane
 
@@ -75,13 +75,14 @@ def measure_field(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
             for file, plane in zip(one.files, planes, strict=True)
         )
         return MeasuredField(one.key, problem=f"The channels differ in size ({sizes}).", broken_uri=one.files[0].uri)
-    values = [
-        measure_plane(plane.pixels, container_max=plane.container_max, ceiling=channel.ceiling)
-        for plane, channel in zip(planes, recipe, strict=True)
-    ]
+    values = measure_field_planes(
+        [plane.pixels for plane in planes],
+        [plane.container_max for plane in planes],
+        [channel.ceiling for channel in recipe],
+    )
     return MeasuredField(
         one.key,
-        values=np.concatenate(values),
+        values=values,
         file_sha256=tuple(plane.sha256 for plane in planes),
         content_hash=content_hash((plane.sha256, file.page) for plane, file in zip(planes, one.files, strict=True)),
         thumbnails=draw_thumbnails(planes, recipe),

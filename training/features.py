@@ -21,9 +21,12 @@ class FeatureTable:
 
 
 def load_features(experiment: Experiment, metric_set: MetricSet) -> FeatureTable:
-    """image_ids (N,), plate_ids (N,) and values (N, P) float32, without the columns that tell of the set-up."""
+    """image_ids (N,), plate_ids (N,) and values (N, P) float32 of the columns that serve scoring.
+
+    Those are the metrics registered `for_scoring`: many that say the same would drown the few that see a fibre.
+    """
     channels = [channel.name for channel in experiment.channels.all()]
-    columns = [n for n, column in enumerate(metric_set.columns) if not parse_column(column, channels)[0].is_setup]
+    columns = [n for n, column in enumerate(metric_set.columns) if parse_column(column, channels)[0].for_scoring]
     rows = (
         Measurement.objects.filter(metric_set=metric_set, image__state=Image.State.READY)
         .order_by("image_id")

@@ -30,6 +30,7 @@ SD_PER_MEDIAN_DIFFERENCE = 1 / (0.6744897501960817 * math.sqrt(2))
         range=(0, 100),
         description="Pixels at the largest value the camera can give: their true brightness is lost.",
         source="cellqc",
+        for_scoring=True,
     ),
     Metric(
         name="CameraCeiling",

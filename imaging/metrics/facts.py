@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numba import njit
 
+from imaging.metrics import passes
 from imaging.metrics.ceiling import camera_ceiling
 
 N_LEVELS = 65_536
+# Fields are compared at this coarseness whatever the camera: one block is then about 1/256 of the field.
+COARSE_ACROSS = 256
+N_TILES = 16
+# A few bad pixels must not set the range: robust metrics leave out this much at both ends.
+CLIPPED_PERCENT = 0.1
+# Median of |x| of a Gaussian of SD 1.
+MEDIAN_OF_NORMAL = 0.6744897501960817
+BENDS_PER_NOISE = 6.0
 SUPPORTED = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
@@ -76,6 +86,63 @@ class PlaneFacts:
     def is_constant(self) -> bool:
         """Every pixel has the same value."""
         return len(self.levels) == 1
+
+    @cached_property
+    def _reached(self) -> np.ndarray:
+        return np.cumsum(self.counts)
+
+    def percentile(self, percent: float) -> float:
+        """Percentile of the unscaled pixels, interpolated as numpy does."""
+        position = percent / 100 * (self.pixels.size - 1)
+        lower, upper = math.floor(position), math.ceil(position)
+        darker, brighter = self.levels[np.searchsorted(self._reached, (lower, upper), side="right")]
+        return float(darker + (brighter - darker) * (position - lower))
+
+    @cached_property
+    def clipped_range(self) -> tuple[int, int]:
+        """Lowest and highest pixel value once 0.1 % of the pixels are left out at both ends."""
+        return round(self.percentile(CLIPPED_PERCENT)), round(self.percentile(100 - CLIPPED_PERCENT))
+
+    @cached_property
+    def noise_sd(self) -> float:
+        """SD of the noise from pixel to pixel, unscaled; NaN without a pixel that has 8 neighbours.
+
+        Never below what rounding to grey steps makes, but 0 for a constant plane.
+        """
+        if min(self.pixels.shape) < 3:
+            return math.nan
+        if self.is_constant:
+            return 0.0
+        rounding = float(np.diff(self.levels).min()) / math.sqrt(12)
+        median = passes.middle_of_counts(passes.count_bends(self.pixels))
+        return max(median / (MEDIAN_OF_NORMAL * BENDS_PER_NOISE), rounding)
+
+    @cached_property
+    def sums_of_tiles(self) -> np.ndarray:
+        """Sums over a grid of 16 x 16 tiles, fewer where pixels are fewer; see `passes.sums_of_tiles`."""
+        height, width = self.pixels.shape
+        return passes.sums_of_tiles(self.pixels, min(N_TILES, height), min(N_TILES, width))
+
+    @cached_property
+    def coarse(self) -> np.ndarray:
+        """Means of square blocks, unscaled float32, 129 to 256 along the longer side (or the pixels themselves)."""
+        return passes.means_of_blocks(self.pixels, -(-max(self.pixels.shape) // COARSE_ACROSS))
+
+    @cached_property
+    def coarse_ascending(self) -> np.ndarray:
+        """All values of `coarse` in order."""
+        return np.sort(self.coarse, axis=None)
+
+    @property
+    def coarse_is_constant(self) -> bool:
+        """Every block has the same mean; the pixels may still differ, as in a fine chequerboard."""
+        return bool(self.coarse_ascending[0] == self.coarse_ascending[-1])
+
+    @cached_property
+    def coarse_median_and_sd(self) -> tuple[float, float]:
+        """Median of `coarse` and its robust SD (1.4826 MAD)."""
+        median = float(np.median(self.coarse_ascending))
+        return median, float(np.median(np.abs(self.coarse_ascending - median))) / MEDIAN_OF_NORMAL
 
     @cached_property
     def ceiling(self) -> int:

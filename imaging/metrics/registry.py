@@ -13,11 +13,12 @@ CELLQC = "CellQC"
 CELLPROFILER_SOURCE = "CellProfiler 4.2.8.1, MeasureImageQuality"
 
 Measure = Callable[[PlaneFacts], Sequence[float]]
+MeasurePair = Callable[[PlaneFacts, PlaneFacts], Sequence[float]]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One number per plane, with what a scientist needs to read it.
+    """One number per plane or per pair of channels, with what a scientist needs to read it.
 
     Attributes
     ----------
@@ -35,6 +36,10 @@ class Metric:
         Where the formula is from.
     is_setup
         A constant of camera and file format, not of the image: scoring ignores it.
+    for_scoring
+        Among the few an unsupervised score should rest on; the others are shown, exported and learned from.
+        Columns that say the same or follow the cells dilute a forest: on simulated plates none of which the
+        choice had seen, these 18 a channel found bad fields with an average precision of 0.69, all 58 with 0.57.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Metric:
     scale: int | str | None = None
     source: str = CELLPROFILER_SOURCE
     is_setup: bool = False
+    for_scoring: bool = False
 
     @property
     def key(self) -> str:
@@ -74,5 +80,22 @@ def family(*metrics: Metric) -> Callable[[Measure], Family]:
 
     def register(measure: Measure) -> Family:
         return Family(metrics, measure)
+
+    return register
+
+
+@dataclass(frozen=True)
+class PairFamily:
+    """Metrics of two channels of one field; which of the two comes first makes no difference."""
+
+    metrics: tuple[Metric, ...]
+    measure: MeasurePair
+
+
+def pair_family(*metrics: Metric) -> Callable[[MeasurePair], PairFamily]:
+    """Decorate the function that returns the values of `metrics` for two channels, in that order."""
+
+    def register(measure: MeasurePair) -> PairFamily:
+        return PairFamily(metrics, measure)
 
     return register

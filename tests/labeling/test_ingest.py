@@ -185,7 +185,8 @@ def damaged(folder) -> Path:
     (folder / name_of("B03", 1, "DNA")).write_bytes(b"")
     (folder / name_of("B04", 1, "DNA")).write_text("Well,Site\nB04,1\n")
     write(folder / name_of("B05", 1, "DNA"), pixels(side_px=SIDE_PX + 8))
-    write(folder / name_of("B06", 1, "DNA"), np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8), photometric="rgb")
+    colours = np.random.default_rng(0).integers(0, 255, (SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
+    write(folder / name_of("B06", 1, "DNA"), colours, photometric="rgb")
     write(folder / "overview.tif", pixels())
     return folder
 

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from django.core.files.storage import default_storage
 
-from imaging.metrics import METRIC_SET_VERSION, measure_plane, metric_columns
+from imaging.metrics import METRIC_SET_VERSION, measure_field_planes, metric_columns
 from labeling.models import AuditEvent, Channel, Experiment, Image, ImageFile, Job, Measurement, RefusedFile
 from labeling.problems import BadValue, Conflict
 from labeling.services import measuring
@@ -79,12 +79,8 @@ def test_values_are_those_of_the_pixels_in_the_order_of_the_metric_set(folder, m
     assert Measurement.objects.count() == 4
     for measurement in Measurement.objects.select_related("image"):
         files = measurement.image.files.select_related("channel").order_by("channel__position")
-        expected = np.concatenate(
-            [
-                measure_plane(tifffile.imread(file.uri), container_max=65535, ceiling=file.channel.camera_ceiling)
-                for file in files
-            ]
-        )
+        planes = [tifffile.imread(file.uri) for file in files]
+        expected = measure_field_planes(planes, [65535, 65535], [file.channel.camera_ceiling for file in files])
         # The column is real[]: the very 4-byte floats nearest to the values.
         np.testing.assert_array_equal(np.array(measurement.values, np.float32), expected.astype(np.float32))
 

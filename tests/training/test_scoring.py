@@ -43,13 +43,11 @@ def test_features_hold_the_measured_values(experiment, metric_set):
     assert table.values[3] == pytest.approx([whole[column] for column in table.columns])
 
 
-def test_what_tells_of_the_set_up_is_no_feature(experiment, metric_set):
+def test_features_are_the_metrics_that_serve_scoring(experiment, metric_set):
     columns = load_features(experiment, metric_set).columns
-    channels = ["DNA", "ER"]
-    left_out = set(metric_set.columns) - set(columns)
-    assert left_out
-    assert all(parse_column(column, channels)[0].is_setup for column in left_out)
-    assert not any(parse_column(column, channels)[0].is_setup for column in columns)
+    metrics = {column: parse_column(column, ["DNA", "ER"])[0] for column in metric_set.columns}
+    assert list(columns) == [column for column, metric in metrics.items() if metric.for_scoring]
+    assert not any(metrics[column].is_setup for column in columns)
 
 
 def test_broken_images_and_other_experiments_are_no_features(experiment, metric_set, scientist):
