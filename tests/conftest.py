@@ -4,9 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("CELLQC_SHARED", ROOT.parent / "shared")).resolve()
+# The same examples every time: a test that fails today fails tomorrow.
+hypothesis_settings.register_profile("same examples", derandomize=True, deadline=None)
+hypothesis_settings.load_profile("same examples")
 PASSWORD = "plates and wells 384"
 JSONB = 3802  # PostgreSQL's number of the type
 

@@ -94,7 +94,7 @@ def gradients(plane: PlaneFacts) -> Sequence[float]:
         unit=OF_CONTAINER,
         higher_means="noisier or grainier",
         lower_means="less noisy, or smoothed",
-        range=(0, 1),
+        range=(0, math.inf),
         description="Noise from pixel to pixel; brighter light and fine texture raise it.",
         source="Immerkær 1996, with a median",
     ),
