@@ -14,7 +14,6 @@ from labeling.models import (
     Experiment,
     Image,
     ImageFile,
-    Measurement,
     MetricSet,
     Plate,
     ScoreKind,
@@ -23,6 +22,7 @@ from labeling.models import (
     Well,
 )
 from labeling.services.cutoffs import choose_cutoff, save_cutoff
+from labeling.services.measurements import store_measurements
 from labeling.services.scores import store_scores
 
 
@@ -70,10 +70,7 @@ def add_scores(experiment: Experiment, *, by: User, seed: int = 1, scores: Seque
     )
     image_ids = np.array(experiment.images.filter(state=Image.State.READY).order_by("id").values_list("id", flat=True))
     if made:
-        Measurement.objects.bulk_create(
-            Measurement(metric_set=metric_set, image_id=pk, values=random.normal(size=len(columns)).tolist())
-            for pk in image_ids.tolist()
-        )
+        store_measurements(metric_set, image_ids, random.normal(size=(len(image_ids), len(columns))))
     return store_scores(
         experiment,
         kind=ScoreKind.ISOLATION,

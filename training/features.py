@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from imaging.metrics import parse_column
-from labeling.models import Experiment, Image, Measurement, MetricSet
+from labeling.models import Experiment, MetricSet
+from labeling.services.measurements import load_measurements
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,5 @@ def load_features(experiment: Experiment, metric_set: MetricSet) -> FeatureTable
     """
     channels = [channel.name for channel in experiment.channels.all()]
     columns = [n for n, column in enumerate(metric_set.columns) if parse_column(column, channels)[0].for_scoring]
-    rows = (
-        Measurement.objects.filter(metric_set=metric_set, image__state=Image.State.READY)
-        .order_by("image_id")
-        .values_list("image_id", "image__plate_id", "values")
-    )
-    ids, plates, values = [], [], []
-    for image_id, plate_id, row in rows.iterator(chunk_size=5000):
-        ids.append(image_id)
-        plates.append(plate_id)
-        values.append(np.asarray(row, np.float32)[columns])
-    return FeatureTable(
-        np.asarray(ids, np.int64),
-        np.asarray(plates, np.int64),
-        np.asarray(values, np.float32).reshape(len(ids), len(columns)),
-        tuple(metric_set.columns[n] for n in columns),
-    )
+    metrics = load_measurements(metric_set, columns, ready_only=True)
+    return FeatureTable(*metrics, tuple(metric_set.columns[n] for n in columns))

@@ -7,11 +7,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 
 from labeling.models import Experiment, Image, MetricSet, ModelVersion, Plate, Score, ScoreRun, User
 from labeling.problems import BadValue
 from labeling.services import audit
+from labeling.services.binary_copy import BIGINT, copy_out_whole, copy_rows
 
 
 @transaction.atomic
@@ -36,14 +37,10 @@ def store_scores(
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite")
     scores = scores.astype("<f4")  # as the database keeps them, so that rows and vector agree to the bit
-    places = {
-        image_id: (well_id, plate_id)
-        for image_id, well_id, plate_id in Image.objects.of(experiment).values_list("id", "well_id", "plate_id")
-    }
-    wells, plates = zip(*(places[int(image_id)] for image_id in image_ids), strict=True)
-    plate_ids = sorted(set(plates))
+    wells, plates = _places_of(experiment, image_ids)
+    plate_ids = np.unique(plates)
     order = np.argsort(scores, kind="stable")
-    plate_index = np.searchsorted(plate_ids, np.asarray(plates)).astype("<u2")
+    plate_index = np.searchsorted(plate_ids, plates).astype("<u2")
     run = ScoreRun.objects.create(
         experiment=experiment,
         kind=kind,
@@ -53,22 +50,24 @@ def store_scores(
         seed=seed,
         n_images=len(scores),
         vector=scores[order].tobytes() + plate_index[order].tobytes(),
-        plate_ids=plate_ids,
+        plate_ids=plate_ids.tolist(),
         created_by=by,
     )
-    _copy_rows(run, image_ids, wells, scores)
+    copy_rows(Score, {"run_id": run.pk, "image_id": image_ids, "well_id": wells, "score": scores})
     audit.record("experiment.scored", run, by=by, new={"kind": kind, "images": len(scores), "seed": seed})
     return run
 
 
-def _copy_rows(run: ScoreRun, image_ids: np.ndarray, wells: tuple[int, ...], scores: np.ndarray) -> None:
-    columns = ", ".join(("run_id", "image_id", "well_id", "score"))
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {Score._meta.db_table} ({columns}) FROM STDIN") as copy,
-    ):
-        for image_id, well_id, score in zip(image_ids.tolist(), wells, scores.tolist(), strict=True):
-            copy.write_row((run.pk, image_id, well_id, score))
+def _places_of(experiment: Experiment, image_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The well (N,) and the plate (N,) of each Image."""
+    kinds = {"image": BIGINT, "well": BIGINT, "plate": BIGINT}
+    # Sorted: they are looked up by halving.
+    images = Image.objects.of(experiment).order_by("id").values_list("id", "well_id", "plate_id")
+    places = copy_out_whole(images, kinds)
+    if not np.isin(image_ids, places["image"]).all():
+        raise KeyError(f"an image that is not of {experiment} was scored")
+    at = np.searchsorted(places["image"], image_ids)
+    return places["well"][at], places["plate"][at]
 
 
 @dataclass(frozen=True)

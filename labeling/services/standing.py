@@ -9,6 +9,7 @@ import numpy as np
 
 from imaging.metrics import parse_column
 from labeling.models import Image, Measurement, MetricSet
+from labeling.services.measurements import load_measurements
 
 FEWEST_IMAGES = 8  # below this "higher than 88 % of the plate" means nothing
 
@@ -75,7 +76,6 @@ def _crowd(share: float, n_measured: int) -> str:
 @lru_cache(maxsize=8)
 def _plate_statistics(metric_set_id: int, plate_id: int, n_measured: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All values of a plate (N, P), their median and robust standard deviation (P,)."""
-    rows = Measurement.objects.filter(metric_set=metric_set_id, image__plate=plate_id).values_list("values", flat=True)
-    values = np.asarray(list(rows), np.float32)
+    values = load_measurements(MetricSet.objects.get(pk=metric_set_id), plate_id=plate_id).values
     median = np.nanmedian(values, axis=0)
     return values, median, 1.4826 * np.nanmedian(np.abs(values - median), axis=0)
