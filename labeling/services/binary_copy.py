@@ -93,7 +93,8 @@ def copy_out(rows: models.QuerySet, kinds: Mapping[str, np.dtype]) -> Iterator[n
     with (
         connection.cursor() as cursor,
         connection.wrap_database_errors,
-        cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT BINARY)", parameters) as copy,
+        # Django's cursor that counts queries takes no parameters of a COPY.
+        cursor.copy(f"COPY ({cursor.mogrify(sql, parameters)}) TO STDOUT (FORMAT BINARY)") as copy,
     ):
         for block in copy:
             waiting += block
