@@ -139,7 +139,7 @@ def by_pages(plate: RealPlate, data: Path, scientist: User, worker: Callable[[],
     manifest = browser.get(reverse("qc_set_manifest", args=[qc_set.pk]))
     qc_set.refresh_from_db()
     assert manifest["X-Manifest-SHA256"] == qc_set.manifest_sha256
-    return qc_set, manifest.content
+    return qc_set, manifest.getvalue()
 
 
 def by_rest(plate: RealPlate, data: Path, scientist: User, worker: Callable[[], None]) -> tuple[QCSet, bytes]:

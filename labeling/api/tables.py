@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+import polars
 import pyarrow as pa
 import pyarrow.parquet
 from django.http import FileResponse, StreamingHttpResponse
@@ -15,12 +16,11 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from labeling.services.exports import CSV, PARQUET, Table, check_format
+from labeling.services.exports import CSV, PARQUET, BatchTable, Table, check_format
 from labeling.services.image_facts import in_batches
 
 ROWS_A_PIECE = 500
 ROWS_A_GROUP = 20_000
-ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float32(), bool: pa.bool_()}
 
 
 class AnyFormat(DefaultContentNegotiation):
@@ -56,11 +56,14 @@ def _csv_pieces(table: Table) -> Iterator[str]:
     lines = _Lines()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(table.columns)
+    yield lines.pop()
+    if isinstance(table, BatchTable):
+        yield from (polars.from_arrow(batch).write_csv(include_header=False) for batch in table.rows)
+        return
     for rows in in_batches(table.rows, ROWS_A_PIECE):
         writer.writerows([_cell(value) for value in row] for row in rows)
         yield "".join(lines)
         lines.clear()
-    yield "".join(lines)  # the header, where there is no row
 
 
 def _cell(value: object) -> object:
@@ -72,12 +75,16 @@ def _cell(value: object) -> object:
 
 def _parquet_file(table: Table) -> Any:
     """An open temporary file at its start; it goes away when it is closed."""
-    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in table.columns.items()])
     file = tempfile.TemporaryFile()  # noqa: SIM115 (the response closes it)
-    with pyarrow.parquet.ParquetWriter(file, schema) as writer:
-        for rows in in_batches(table.rows, ROWS_A_GROUP):
-            columns = zip(*rows, strict=True)
-            arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
+    with pyarrow.parquet.ParquetWriter(file, table.schema) as writer:
+        for batch in table.rows if isinstance(table, BatchTable) else _batches(table):
+            writer.write_batch(batch)
     file.seek(0)
     return file
+
+
+def _batches(table: Table) -> Iterator[pa.RecordBatch]:
+    for rows in in_batches(table.rows, ROWS_A_GROUP):
+        columns = zip(*rows, strict=True)
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, table.schema.types, strict=True)]
+        yield pa.record_batch(arrays, schema=table.schema)

@@ -76,6 +76,22 @@ def copy_rows(model: type[models.Model], columns: Mapping[str, Any], *, ignore_c
         return n_added
 
 
+def copy_objects(objects: Sequence[models.Model]) -> int:
+    """Add new objects of one model, as `bulk_create` does, but without giving them their ids; how many.
+
+    Several times quicker from some hundred objects on. Defaults and `auto_now_add` are those of the objects.
+    """
+    if not objects:
+        return 0
+    model = type(objects[0])
+    columns = {
+        field.attname: [field.pre_save(one, add=True) for one in objects]
+        for field in model._meta.concrete_fields
+        if not isinstance(field, models.AutoField)
+    }
+    return copy_rows(model, columns)
+
+
 def copy_out(rows: models.QuerySet, kinds: Mapping[str, np.dtype]) -> Iterator[np.ndarray]:
     """Rows of a `values_list` queryset as structured arrays of some thousand rows, until there is none.
 

@@ -5,25 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from django.db.models import FilteredRelation, Q
 from django.utils.text import slugify
 
 from imaging.wells import WellPosition
 from labeling.models import Experiment, Image, ImageFile, MetricSet, QCSet, User
 from labeling.problems import BadValue, Conflict
 from labeling.services import audit
-from labeling.services.image_facts import all_facts, basis_of
+from labeling.services.image_facts import all_facts, basis_of, in_batches
 from labeling.services.manifests import csv_of
+from labeling.services.measurements import metrics_of
 from labeling.services.measuring import current_metric_set
 
 BATCH = 2000
+ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float32(), bool: pa.bool_()}
 CSV, PARQUET, LOADDATA = "csv", "parquet", "loaddata"
 
 
@@ -34,6 +35,17 @@ class Table:
     name: str
     columns: dict[str, type]
     rows: Iterator[list[object]]
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([(name, ARROW_TYPES[kind]) for name, kind in self.columns.items()])
+
+
+@dataclass(frozen=True)
+class BatchTable(Table):
+    """The same where `rows` are batches of the schema, column by column: for hundreds of columns of numbers."""
+
+    rows: Iterator[pa.RecordBatch]
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ def check_format(chosen: str, known: tuple[str, ...]) -> str:
     return chosen
 
 
-def metrics_table(experiment: Experiment) -> Table:
+def metrics_table(experiment: Experiment) -> BatchTable:
     """One row an Image in plate order: plate, well, site, the current metrics, timepoint.
 
     Raises Conflict before anything is measured.
@@ -62,7 +74,7 @@ def metrics_table(experiment: Experiment) -> Table:
         raise Conflict(f"{experiment.name} has no metrics yet; measure it first.")
     columns = {"plate": str, "well": str, "site": int}
     columns |= dict.fromkeys(metric_set.columns, float) | {"timepoint": int}
-    return Table(f"{slugify(experiment.name)}-metrics", columns, _metric_rows(experiment, metric_set))
+    return BatchTable(f"{slugify(experiment.name)}-metrics", columns, _metric_batches(experiment, metric_set))
 
 
 def scores_table(experiment: Experiment) -> Table:
@@ -120,18 +132,18 @@ def export_qc_set(qc_set: QCSet, *, by: User, kind: str) -> ExportedFile:
     return exported
 
 
-def _metric_rows(experiment: Experiment, metric_set: MetricSet) -> Iterator[list[object]]:
-    nothing = [None] * len(metric_set.columns)
-    in_set = Q(measurements__metric_set=metric_set.pk)
-    images = (
-        Image.objects.of(experiment)
-        .annotate(measured=FilteredRelation("measurements", condition=in_set))
-        .in_plate_order()
-        .values_list("plate__barcode", "well__row", "well__column", "site", "timepoint", "measured__values")
-    )
-    for plate, row, column, site, timepoint, values in images.iterator(chunk_size=BATCH):
-        shown = nothing if values is None else [value if math.isfinite(value) else None for value in values]
-        yield [plate, WellPosition(row, column).name, site, *shown, timepoint]
+def _metric_batches(experiment: Experiment, metric_set: MetricSet) -> Iterator[pa.RecordBatch]:
+    names = ["plate", "well", "site", *metric_set.columns, "timepoint"]
+    images = Image.objects.of(experiment).in_plate_order()
+    places = images.values_list("id", "plate__barcode", "well__row", "well__column", "site", "timepoint")
+    for batch in in_batches(places.iterator(chunk_size=BATCH), BATCH):
+        ids, plates, rows, columns, sites, timepoints = zip(*batch, strict=True)
+        wells = [WellPosition(row, column).name for row, column in zip(rows, columns, strict=True)]
+        values = metrics_of(metric_set, ids)
+        metrics = [pa.array(column, mask=~np.isfinite(column)) for column in values.T]
+        yield pa.record_batch(
+            [pa.array(plates), pa.array(wells), pa.array(sites), *metrics, pa.array(timepoints)], names
+        )
 
 
 def _as_parquet(qc_set: QCSet, manifest: bytes) -> bytes:

@@ -26,9 +26,10 @@ from labeling.models import (
 )
 from labeling.problems import BadValue, Conflict, NotAllowed
 from labeling.services import audit
+from labeling.services.binary_copy import copy_objects
 from labeling.services.cutoffs import current_run
 from labeling.services.decisions import decide, printed_names
-from labeling.services.manifests import manifest_csv, packed, sha256_of
+from labeling.services.manifests import freeze
 
 BATCH = 5000
 WRONG_PASSWORDS = 5
@@ -56,7 +57,7 @@ def draft_qc_set(experiment: Experiment, *, by: User) -> QCSet:
     )
     decisions = _decisions(qc_set)
     while batch := list(islice(decisions, BATCH)):
-        QCSetImage.objects.bulk_create(batch)
+        copy_objects(batch)
         qc_set.n_kept += sum(decision.kept for decision in batch)
         qc_set.n_out += sum(not decision.kept for decision in batch)
     qc_set.save(update_fields=["n_kept", "n_out"])
@@ -149,9 +150,8 @@ def _approve(qc_set: QCSet, *, by: User, meaning: str) -> Signature:
         raise Conflict(f"QC set {qc_set.number} is {qc_set.state}; only a draft can be signed.")
     if why := staleness(qc_set):
         raise Conflict(f"This draft is out of date: {why}. Make a new draft and look at it before signing.")
-    csv = manifest_csv(qc_set)
-    sha256, now = sha256_of(csv), timezone.now()
-    Manifest.objects.create(qc_set=qc_set, csv_gzip=packed(csv), sha256=sha256)
+    (csv_gzip, sha256), now = freeze(qc_set), timezone.now()
+    Manifest.objects.create(qc_set=qc_set, csv_gzip=csv_gzip, sha256=sha256)
     superseded = QCSet.objects.filter(experiment=qc_set.experiment, state=QCSet.State.APPROVED).first()
     if superseded:
         QCSet.objects.filter(pk=superseded.pk).update(state=QCSet.State.SUPERSEDED)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
@@ -14,7 +15,7 @@ from labeling.problems import BadValue, Conflict
 from labeling.roles import Action
 from labeling.services import audit, qc_sets
 from labeling.services.bands import Tile, views_of
-from labeling.services.manifests import csv_of
+from labeling.services.manifests import stored_pieces
 from labeling.services.overview import progress_of
 from labeling.views.access import requires
 
@@ -123,13 +124,13 @@ def discard(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 @requires(Action.EXPORT)
-def manifest(request: HttpRequest, pk: int) -> HttpResponse:
+def manifest(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The signed bytes as a file; their SHA-256 is the one beside the signature."""
     qc_set = _find(pk)
     if not qc_set.is_signed:
         raise Conflict("A draft is not handed over: sign it first.")
     audit.record("qc_set.exported", qc_set, by=request.user, new={"format": "csv"})
-    response = HttpResponse(csv_of(qc_set), content_type="text/csv; charset=utf-8")
+    response = StreamingHttpResponse(stored_pieces(qc_set), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="qc-set-{qc_set.pk}-{qc_set.state}.csv"'
     response["X-Manifest-SHA256"] = qc_set.manifest_sha256
     return response

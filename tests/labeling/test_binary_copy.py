@@ -14,8 +14,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from labeling.models import Image, ImageFile, Measurement, MetricSet, Score
 from labeling.services import binary_copy
-from labeling.services.binary_copy import BIGINT, REAL, copy_out, copy_out_whole, copy_rows
-from labeling.services.measurements import load_measurements, store_measurements
+from labeling.services.binary_copy import BIGINT, REAL, copy_objects, copy_out, copy_out_whole, copy_rows
+from labeling.services.measurements import load_measurements, metrics_of, store_measurements
 from tests.factories import add_scores, make_experiment
 
 in_one_transaction = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -143,6 +143,13 @@ def test_scores_come_back_to_the_bit(twelve, scores):
     assert same_bits(np.float32(run.scores.order_by("image").values_list("score", flat=True)), scores)
 
 
+def test_metrics_of_named_images_come_in_their_order_with_gaps(twelve):
+    metric_set, image_ids = metric_set_of(twelve, 1), ids_of(twelve)
+    store_measurements(metric_set, image_ids[:6], np.float32(range(6))[:, None])
+    found = metrics_of(metric_set, [int(image_ids[n]) for n in (5, 8, 0)])
+    assert found[:, 0].tolist() == pytest.approx([5, float("nan"), 0], nan_ok=True)
+
+
 def test_an_empty_result_is_an_empty_array(twelve):
     kinds = {"image": BIGINT}
     for nothing in (Image.objects.filter(site=99), Image.objects.none()):
@@ -190,6 +197,16 @@ def test_rows_of_text_numbers_and_nulls_come_back_through_the_orm(twelve, uris, 
     assert list(files.values_list("page", "width", "camera_ceiling", "sha256")) == [
         (page, 2160, None, "") for page in range(n)
     ]
+
+
+def test_objects_are_copied_as_they_are(twelve):
+    metric_set = metric_set_of(twelve, 2)
+    made = [Measurement(metric_set=metric_set, image_id=int(pk), values=[0.5, pk]) for pk in ids_of(twelve)]
+    assert copy_objects(made) == 12
+    assert copy_objects([]) == 0
+    kept = list(Measurement.objects.order_by("image"))
+    assert [one.values for one in kept] == [one.values for one in made]
+    assert all(abs(one.measured_at - datetime.now(UTC)) < timedelta(minutes=1) for one in kept)  # auto_now_add
 
 
 def test_times_are_moments(twelve):

@@ -12,7 +12,7 @@ import pytest
 from imaging.platemap import read_platemap
 from labeling.models import AuditEvent, Image, Label, Manifest, QCSet, Signature
 from labeling.problems import BadValue, Conflict, NotAllowed
-from labeling.services import qc_sets
+from labeling.services import manifests, qc_sets
 from labeling.services.decisions import decide
 from labeling.services.experiments import apply_platemap
 from labeling.services.labels import NewLabel, label_images, undo_label
@@ -462,3 +462,16 @@ def test_labels_given_after_signing_do_not_touch_the_set(signed, experiment, sci
     say(images(experiment)[0], "bad", scientist)
     assert list(signed.decisions.order_by("image").values()) == before
     assert Label.objects.count() == 1
+
+
+def test_the_frozen_manifest_is_the_text_piece_by_piece(draft, monkeypatch):
+    whole = manifest_csv(draft)
+    monkeypatch.setattr(manifests, "BATCH", 5)
+    monkeypatch.setattr(manifests, "PIECE_BYTES", 100)
+    assert len(list(manifests.manifest_pieces(draft))) > 2
+    assert manifest_csv(draft) == whole
+    assert manifests.freeze(draft) == (packed(whole), sha256_of(whole))
+    Manifest.objects.create(qc_set=draft, csv_gzip=packed(whole), sha256=sha256_of(whole))
+    pieces = list(manifests.stored_pieces(draft))
+    assert len(pieces) > 2
+    assert b"".join(pieces) == whole

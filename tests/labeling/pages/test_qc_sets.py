@@ -223,7 +223,7 @@ def test_a_superseded_set_leads_to_the_one_after_it(signed, scientist, as_scient
 
 def test_the_manifest_handed_over_is_what_was_signed(signed, as_data_scientist, data_scientist):
     response = as_data_scientist.get(f"/qc-sets/{signed.pk}/manifest.csv")
-    assert hashlib.sha256(response.content).hexdigest() == signed.manifest_sha256 == response["X-Manifest-SHA256"]
+    assert hashlib.sha256(response.getvalue()).hexdigest() == signed.manifest_sha256 == response["X-Manifest-SHA256"]
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert response["Content-Disposition"] == f'attachment; filename="qc-set-{signed.pk}-approved.csv"'
     event = AuditEvent.objects.get(action="qc_set.exported")
