@@ -1,20 +1,27 @@
-"""Run every benchmark and print its tables."""
+"""Run every benchmark, or those that are named, and print their tables."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from importlib import import_module
 
-from benchmarks import metrics
+import django
 
-BENCHMARKS = (metrics,)
+BENCHMARKS = ("metrics", "scale")
 
 
 def main() -> None:
     """A missed target is said, and no error: it may be the computer's."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer repeats and fields: about 40 s, rougher numbers")
-    quick = parser.parse_args().quick
-    missed = [target for benchmark in BENCHMARKS for target in benchmark.run(quick=quick)]
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], help=f"{', '.join(BENCHMARKS)}; all when none")
+    parser.add_argument("--quick", action="store_true", help="fewer repeats, fields and images; rougher numbers")
+    asked = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cellqc.settings")
+    django.setup()
+    missed = []
+    for name in asked.names or BENCHMARKS:
+        missed += import_module(f"benchmarks.{name}").run(quick=asked.quick)
     for target in missed:
         print(f"Missed: {target}")
     if not missed:

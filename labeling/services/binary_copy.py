@@ -1,29 +1,34 @@
-"""Rows into PostgreSQL and out of it in its binary COPY format, packed and read by numpy: no Python per value.
-
-Each row is a count of fields, then for each field its length in bytes and its value, all big-endian; a length
-of -1 is NULL. Source: PostgreSQL's manual, "COPY", section "Binary Format".
-"""
+"""Rows into PostgreSQL in its binary COPY format, packed by numpy: no Python per value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-from django.core.exceptions import EmptyResultSet
 from django.db import connection, models, transaction
 
-HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # no flags, nothing in the extension
-TRAILER = b"\xff\xff"
-BATCH = 5000  # rows packed at once: 7 MB of 175 metrics
-READ_BYTES = 8_000_000  # unpacked at once
-REAL_OID = 700  # PostgreSQL's number of the type of an array's elements
-EPOCH = np.datetime64("2000-01-01", "us")  # PostgreSQL counts microseconds from here
+from labeling.services.binary_format import (
+    ARRAY_HEADER,
+    BIGINT,
+    BOOLEAN,
+    DOUBLE,
+    EPOCH,
+    HEADER,
+    INTEGER,
+    REAL,
+    REAL_OID,
+    SMALLINT,
+    TRAILER,
+    elements,
+)
 
-BIGINT, INTEGER, SMALLINT = np.dtype(">i8"), np.dtype(">i4"), np.dtype(">i2")
-REAL, DOUBLE, BOOLEAN = np.dtype(">f4"), np.dtype(">f8"), np.dtype("u1")
+BATCH = 5000  # rows packed at once: 7 MB of 175 metrics
+# So many new rows change what the planner must know. The server finds out by itself, but only a minute later: until
+# then it may read a whole run of scores for each image.
+MANY = 500
 TIMES, TEXT, REALS = "times", "text", "reals"
 KINDS: dict[str, np.dtype | str] = {
     "bigint": BIGINT,
@@ -36,7 +41,6 @@ KINDS: dict[str, np.dtype | str] = {
     "text": TEXT,
     "real[]": REALS,
 }
-ARRAY_HEADER = np.dtype([("ndim", ">i4"), ("has_null", ">i4"), ("oid", ">i4"), ("n", ">i4"), ("first", ">i4")])
 # Bytes of one row after another, and how many each row has: the same number, or (N,).
 Piece = tuple[np.ndarray, "int | np.ndarray"]
 
@@ -52,6 +56,45 @@ def copy_rows(model: type[models.Model], columns: Mapping[str, Any], *, ignore_c
     Raises ValueError before anything is sent when a value does not fit its column; a batch later on may still
     raise, so the rows are added all or none.
     """
+    n_added = _copied(model, columns, ignore_conflicts)
+    if n_added >= MANY:
+        gather_statistics(model)
+    return n_added
+
+
+def gather_statistics(model: type[models.Model]) -> None:
+    """Let the planner know what is in the table now, as the server itself does only a minute later.
+
+    Not of arrays: to look at their elements takes longer than to copy them, and nobody asks for it.
+    """
+    fields = [field for field in model._meta.concrete_fields if not field.db_type(connection).endswith("[]")]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"ANALYZE {_quoted(model._meta.db_table)} ({', '.join(_quoted(field.column) for field in fields)})"
+        )
+
+
+def copy_objects(objects: Sequence[models.Model]) -> int:
+    """Add new objects of one model, as `bulk_create` does, but without giving them their ids; how many.
+
+    Several times quicker from some hundred objects on. Defaults and `auto_now_add` are those of the objects.
+    Where they are one batch of many, `gather_statistics` may follow the last.
+    """
+    if not objects:
+        return 0
+    model = type(objects[0])
+    columns = {
+        field.attname: [field.pre_save(one, add=True) for one in objects]
+        for field in model._meta.concrete_fields
+        if not isinstance(field, models.AutoField)
+    }
+    return _copied(model, columns, ignore_conflicts=False)
+
+
+# Packing
+
+
+def _copied(model: type[models.Model], columns: Mapping[str, Any], ignore_conflicts: bool) -> int:
     fields = {name: _field(model, name) for name in columns}
     n = _n_rows(columns)
     table, names = _quoted(model._meta.db_table), ", ".join(_quoted(field.column) for field in fields.values())
@@ -68,84 +111,12 @@ def copy_rows(model: type[models.Model], columns: Mapping[str, Any], *, ignore_c
             for start in range(0, n, BATCH):
                 copy.write(_packed(fields, columns, slice(start, min(start + BATCH, n))))
             copy.write(TRAILER)
-        if not ignore_conflicts:
-            return n
-        cursor.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {target} ON CONFLICT DO NOTHING")
-        n_added = cursor.rowcount
-        cursor.execute(f"DROP TABLE {target}")
+        n_added = n
+        if ignore_conflicts:
+            cursor.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {target} ON CONFLICT DO NOTHING")
+            n_added = cursor.rowcount
+            cursor.execute(f"DROP TABLE {target}")
         return n_added
-
-
-def copy_objects(objects: Sequence[models.Model]) -> int:
-    """Add new objects of one model, as `bulk_create` does, but without giving them their ids; how many.
-
-    Several times quicker from some hundred objects on. Defaults and `auto_now_add` are those of the objects.
-    """
-    if not objects:
-        return 0
-    model = type(objects[0])
-    columns = {
-        field.attname: [field.pre_save(one, add=True) for one in objects]
-        for field in model._meta.concrete_fields
-        if not isinstance(field, models.AutoField)
-    }
-    return copy_rows(model, columns)
-
-
-def copy_out(rows: models.QuerySet, kinds: Mapping[str, np.dtype]) -> Iterator[np.ndarray]:
-    """Rows of a `values_list` queryset as structured arrays of some thousand rows, until there is none.
-
-    `kinds` gives each column a name and its type, in the order of the queryset: BIGINT, REAL, `reals(175)`.
-    The connection can do nothing else until the last piece was taken. Raises ValueError when a value is NULL
-    or an array has another length.
-    """
-    layout = _layout(kinds)
-    try:
-        sql, parameters = rows.query.sql_with_params()
-    except EmptyResultSet:  # a filter nothing can pass: Django asks no query
-        yield np.empty(0, np.dtype(list(kinds.items())))
-        return
-    waiting, header_left = bytearray(), len(HEADER)
-    with (
-        connection.cursor() as cursor,
-        connection.wrap_database_errors,
-        # Django's cursor that counts queries takes no parameters of a COPY.
-        cursor.copy(f"COPY ({cursor.mogrify(sql, parameters)}) TO STDOUT (FORMAT BINARY)") as copy,
-    ):
-        for block in copy:
-            waiting += block
-            if len(waiting) >= READ_BYTES + header_left:
-                del waiting[:header_left]
-                header_left = 0
-                whole = len(waiting) // layout.itemsize * layout.itemsize
-                yield _unpacked(bytes(waiting[:whole]), layout, kinds)
-                del waiting[:whole]
-    del waiting[:header_left]
-    if not waiting.endswith(TRAILER) or (len(waiting) - len(TRAILER)) % layout.itemsize:
-        raise ValueError(_not_as_expected(kinds))
-    yield _unpacked(bytes(waiting[: -len(TRAILER)]), layout, kinds)
-
-
-def copy_out_whole(rows: models.QuerySet, kinds: Mapping[str, np.dtype]) -> dict[str, np.ndarray]:
-    """The same as one native array a column, (N,) or (N, P)."""
-    pieces: dict[str, list[np.ndarray]] = {name: [] for name in kinds}
-    for piece in copy_out(rows, kinds):
-        for name, kept in pieces.items():
-            kept.append(native(piece[name]))
-    return {name: np.concatenate(kept) for name, kept in pieces.items()}
-
-
-def reals(n: int) -> np.dtype:
-    """The type of a `real[]` with n elements, when it is read."""
-    return np.dtype((">f4", (n,)))
-
-
-def native(values: np.ndarray) -> np.ndarray:
-    """The same numbers in this machine's byte order, in memory of their own."""
-    return values.astype(values.dtype.newbyteorder("="))
-
-
-# Packing
 
 
 def _packed(fields: Mapping[str, models.Field], columns: Mapping[str, Any], rows: slice) -> bytes:
@@ -244,7 +215,7 @@ def _arrays(field: models.Field, values: Any) -> list[Piece]:
     if given.ndim != 2:
         raise ValueError(f"{_called(field)} takes a table of rows by values, not shape {given.shape}.")
     n, width = given.shape
-    layout = np.dtype([("length", ">i4"), ("array", ARRAY_HEADER), ("values", _elements(width))])
+    layout = np.dtype([("length", ">i4"), ("array", ARRAY_HEADER), ("values", elements(width))])
     if not width:  # an empty array has no dimension at all
         empty = np.array([12, 0, 0, REAL_OID], ">i4").tobytes()
         return [_repeated(empty, n)]
@@ -297,48 +268,6 @@ def _lengths(n: int, lengths: int | np.ndarray) -> Piece:
 
 def _bytes(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values).view(np.uint8).ravel()
-
-
-def _elements(n: int) -> np.dtype:
-    return np.dtype(([("length", ">i4"), ("value", ">f4")], (n,)))
-
-
-# Unpacking
-
-
-def _layout(kinds: Mapping[str, np.dtype]) -> np.dtype:
-    """One row as it stands in the stream."""
-    parts: list[tuple[str, Any]] = [("n fields", ">i2")]
-    for name, kind in kinds.items():
-        parts.append((f"length of {name}", ">i4"))
-        if kind.shape:
-            parts += [(f"array of {name}", ARRAY_HEADER), (name, _elements(kind.shape[0]))]
-        else:
-            parts.append((name, kind))
-    return np.dtype(parts)
-
-
-def _unpacked(block: bytes, layout: np.dtype, kinds: Mapping[str, np.dtype]) -> np.ndarray:
-    """Rows without the words between the values, after these were checked."""
-    rows = np.frombuffer(block, layout)
-    fits = rows["n fields"] == len(kinds)
-    values = np.empty(len(rows), np.dtype(list(kinds.items())))
-    for name, kind in kinds.items():
-        if kind.shape:
-            width = kind.shape[0]
-            fits &= rows[f"length of {name}"] == ARRAY_HEADER.itemsize + 8 * width
-            fits &= rows[f"array of {name}"] == np.array((1, 0, REAL_OID, width, 1), ARRAY_HEADER)
-            values[name] = rows[name]["value"]
-        else:
-            fits &= rows[f"length of {name}"] == kind.itemsize
-            values[name] = rows[name]
-    if not fits.all():
-        raise ValueError(_not_as_expected(kinds))
-    return values
-
-
-def _not_as_expected(kinds: Mapping[str, np.dtype]) -> str:
-    return f"A row is not as expected: NULL in it, or an array of another length. Columns: {', '.join(kinds)}."
 
 
 # What is given

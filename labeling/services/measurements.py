@@ -10,7 +10,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from labeling.models import Image, Measurement, MetricSet
-from labeling.services.binary_copy import BIGINT, copy_out, copy_rows, native, reals
+from labeling.services.binary_copy import copy_rows
+from labeling.services.binary_format import BIGINT, reals
+from labeling.services.binary_read import copy_out, native
 
 
 class Metrics(NamedTuple):

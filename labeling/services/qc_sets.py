@@ -26,7 +26,7 @@ from labeling.models import (
 )
 from labeling.problems import BadValue, Conflict, NotAllowed
 from labeling.services import audit
-from labeling.services.binary_copy import copy_objects
+from labeling.services.binary_copy import MANY, copy_objects, gather_statistics
 from labeling.services.cutoffs import current_run
 from labeling.services.decisions import decide, printed_names
 from labeling.services.manifests import freeze
@@ -60,6 +60,8 @@ def draft_qc_set(experiment: Experiment, *, by: User) -> QCSet:
         copy_objects(batch)
         qc_set.n_kept += sum(decision.kept for decision in batch)
         qc_set.n_out += sum(not decision.kept for decision in batch)
+    if qc_set.n_kept + qc_set.n_out >= MANY:
+        gather_statistics(QCSetImage)
     qc_set.save(update_fields=["n_kept", "n_out"])
     drafted = audit.Entry("qc_set.drafted", qc_set, new=_as_json(qc_set))
     audit.record_all([*discarded, drafted], by=by)  # last: it makes other writers wait
@@ -215,7 +217,7 @@ def _refuse_unscored(experiment: Experiment, run_id: int) -> None:
 def _decisions(qc_set: QCSet) -> Iterator[QCSetImage]:
     """One decision for each Image of the experiment, streamed."""
     labels = Label.objects.in_force(qc_set.experiment)
-    score = Score.objects.filter(run=qc_set.run, image=models.OuterRef("pk")).values("score")
+    score = Score.objects.filter(run=qc_set.run, image=models.OuterRef("pk")).order_by().values("score")
     images = qc_set.experiment.images.annotate(value=models.Subquery(score)).order_by("id")
     names = printed_names()
     for image in images.iterator(chunk_size=BATCH):

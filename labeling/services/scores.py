@@ -12,7 +12,9 @@ from django.db import transaction
 from labeling.models import Experiment, Image, MetricSet, ModelVersion, Plate, Score, ScoreRun, User
 from labeling.problems import BadValue
 from labeling.services import audit
-from labeling.services.binary_copy import BIGINT, copy_out_whole, copy_rows
+from labeling.services.binary_copy import copy_rows
+from labeling.services.binary_format import BIGINT
+from labeling.services.binary_read import copy_out_whole
 
 
 @transaction.atomic

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from labeling.models import Image, ImageFile, Measurement, MetricSet, Score
-from labeling.services import binary_copy
-from labeling.services.binary_copy import BIGINT, REAL, copy_objects, copy_out, copy_out_whole, copy_rows
+from labeling.services import binary_copy, binary_read
+from labeling.services.binary_copy import copy_objects, copy_rows
+from labeling.services.binary_format import BIGINT, REAL
+from labeling.services.binary_read import copy_out, copy_out_whole
 from labeling.services.measurements import load_measurements, metrics_of, store_measurements
 from tests.factories import add_scores, make_experiment
 
@@ -57,7 +59,7 @@ def test_metrics_come_back_to_the_bit(twelve, values):
 
 def test_borders_between_pieces_lose_nothing(twelve, monkeypatch):
     monkeypatch.setattr(binary_copy, "BATCH", 5)
-    monkeypatch.setattr(binary_copy, "READ_BYTES", 40)
+    monkeypatch.setattr(binary_read, "READ_BYTES", 40)
     metric_set, values = metric_set_of(twelve, 3), np.arange(36, dtype=np.float32).reshape(12, 3)
     store_measurements(metric_set, ids_of(twelve), values)
     assert same_bits(load_measurements(metric_set).values, values)
@@ -197,6 +199,19 @@ def test_rows_of_text_numbers_and_nulls_come_back_through_the_orm(twelve, uris, 
     assert list(files.values_list("page", "width", "camera_ceiling", "sha256")) == [
         (page, 2160, None, "") for page in range(n)
     ]
+
+
+def test_the_planner_knows_of_many_new_rows_at_once(twelve, monkeypatch):
+    """Else a draft right after scoring reads the whole run for every image."""
+    monkeypatch.setattr(binary_copy, "MANY", 12)
+    metric_set = metric_set_of(twelve, 1)
+    store_measurements(metric_set, ids_of(twelve), np.zeros((12, 1)))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT most_common_vals::text FROM pg_stats WHERE tablename = %s AND attname = 'metric_set_id'",
+            [Measurement._meta.db_table],
+        )
+        assert cursor.fetchone() == (f"{{{metric_set.pk}}}",)
 
 
 def test_objects_are_copied_as_they_are(twelve):
