@@ -29,6 +29,7 @@ from labeling.services import audit
 from labeling.services.cutoffs import current_run
 from labeling.services.decisions import decide, printed_names
 from labeling.services.manifests import manifest_csv, packed, sha256_of
+from labeling.services.plate_map import losses_of_set, map_of, warnings_of
 
 BATCH = 5000
 WRONG_PASSWORDS = 5
@@ -59,7 +60,8 @@ def draft_qc_set(experiment: Experiment, *, by: User) -> QCSet:
         QCSetImage.objects.bulk_create(batch)
         qc_set.n_kept += sum(decision.kept for decision in batch)
         qc_set.n_out += sum(not decision.kept for decision in batch)
-    qc_set.save(update_fields=["n_kept", "n_out"])
+    qc_set.warnings = warnings_of(map_of(experiment, losses_of_set(qc_set)))
+    qc_set.save(update_fields=["n_kept", "n_out", "warnings"])
     drafted = audit.Entry("qc_set.drafted", qc_set, new=_as_json(qc_set))
     audit.record_all([*discarded, drafted], by=by)  # last: it makes other writers wait
     return qc_set
@@ -240,5 +242,6 @@ def _as_json(qc_set: QCSet) -> dict[str, object]:
         "out": qc_set.n_out,
         "cutoff": qc_set.cutoff.value,
         "run": qc_set.run_id,
+        "warnings": qc_set.warnings,
         "manifest_sha256": qc_set.manifest_sha256,
     }
