@@ -3,7 +3,7 @@
 from django.contrib.auth import views as auth
 from django.urls import path
 
-from labeling.views import audit, experiments, images, labels, overview, qc_sets, review
+from labeling.views import audit, experiments, images, labels, overview, plates, qc_sets, review
 
 urlpatterns = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
@@ -19,6 +19,7 @@ urlpatterns = [
     path("experiments/<int:pk>/platemap/", overview.platemap, name="platemap"),
     path("experiments/<int:pk>/display/", overview.display, name="display"),
     path("experiments/<int:pk>/review/", review.review, name="review"),
+    path("experiments/<int:pk>/plates/", plates.plates, name="plates"),
     path("experiments/<int:pk>/cutoff/", review.save, name="save_cutoff"),
     path("scores/<int:run_id>.bin", review.vector, name="score_vector"),
     path("experiments/<int:pk>/labels/", labels.label, name="label"),

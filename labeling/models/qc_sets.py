@@ -34,6 +34,9 @@ class QCSet(models.Model):
     )
     n_kept = models.PositiveIntegerField(default=0)
     n_out = models.PositiveIntegerField(default=0)
+    warnings = models.JSONField(
+        default=list, help_text="What to look at before signing, as it stood when the draft was made: sentences"
+    )
     created_by = models.ForeignKey("User", on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     manifest_sha256 = models.CharField(max_length=64, blank=True)

@@ -30,6 +30,7 @@ from labeling.services.binary_copy import MANY, copy_objects, gather_statistics
 from labeling.services.cutoffs import current_run
 from labeling.services.decisions import decide, printed_names
 from labeling.services.manifests import freeze
+from labeling.services.plate_map import losses_of_set, map_of, warnings_of
 
 BATCH = 5000
 WRONG_PASSWORDS = 5
@@ -62,7 +63,8 @@ def draft_qc_set(experiment: Experiment, *, by: User) -> QCSet:
         qc_set.n_out += sum(not decision.kept for decision in batch)
     if qc_set.n_kept + qc_set.n_out >= MANY:
         gather_statistics(QCSetImage)
-    qc_set.save(update_fields=["n_kept", "n_out"])
+    qc_set.warnings = warnings_of(map_of(experiment, losses_of_set(qc_set)))
+    qc_set.save(update_fields=["n_kept", "n_out", "warnings"])
     drafted = audit.Entry("qc_set.drafted", qc_set, new=_as_json(qc_set))
     audit.record_all([*discarded, drafted], by=by)  # last: it makes other writers wait
     return qc_set
@@ -242,5 +244,6 @@ def _as_json(qc_set: QCSet) -> dict[str, object]:
         "out": qc_set.n_out,
         "cutoff": qc_set.cutoff.value,
         "run": qc_set.run_id,
+        "warnings": qc_set.warnings,
         "manifest_sha256": qc_set.manifest_sha256,
     }

@@ -1,0 +1,90 @@
+"""All plates of an experiment side by side, what is odd about them, and the fields of a well or a class."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from labeling.models import Experiment, Image, Label, Score, Well
+from labeling.problems import BadValue
+from labeling.roles import Action
+from labeling.services.bands import Tile, views_of
+from labeling.services.image_facts import Basis, basis_of
+from labeling.services.measuring import current_metric_set
+from labeling.services.plate_map import PlateMap, losses_by_cutoff, map_of
+from labeling.services.well_colours import colour_wells, colourings_of
+from labeling.views.access import requires
+
+MOST_FIELDS = 120
+
+
+@require_GET
+@requires(Action.LOOK)
+def plates(request: HttpRequest, pk: int) -> HttpResponse:
+    """The page; for htmx only the fields of the well that was clicked."""
+    experiment = get_object_or_404(Experiment, pk=pk)
+    basis = basis_of(experiment)
+    if request.htmx:
+        return render(request, "labeling/_well_fields.html", _fields(request, experiment, basis, None))
+    plate_map = map_of(experiment, losses_by_cutoff(experiment, basis))
+    metric_set = current_metric_set(experiment)
+    key = request.GET.get("colour", "flagged")
+    channels = [channel.name for channel in experiment.channels.all()]
+    context = {
+        "place": "plates",
+        "plate_map": plate_map,
+        "colouring": colour_wells(key, plate_map, experiment, basis.run, metric_set),
+        "colourings": colourings_of(plate_map, basis.run, metric_set, channels),
+        "patterns": plate_map.patterns(),
+        "losing": plate_map.losing_classes(),
+        "basis": basis,
+        **_fields(request, experiment, basis, plate_map),
+    }
+    return render(request, "labeling/plates.html", context)
+
+
+def _fields(
+    request: HttpRequest, experiment: Experiment, basis: Basis, plate_map: PlateMap | None
+) -> dict[str, object]:
+    """The fields of one well (`well`), or of all wells of a class (`field` and `value`), the worst first."""
+    title, wells = "", []
+    if request.GET.get("well"):
+        well = _well(experiment, request.GET["well"])
+        title, wells = f"Plate {well.plate.barcode}, well {well.name}", [well.pk]
+    elif request.GET.get("field") and plate_map is not None:
+        name, value = request.GET["field"], request.GET.get("value", "")
+        title, wells = f"{name} {value}", [well.pk for well in plate_map.wells if well.class_in(name) == value]
+    return {
+        "experiment": experiment,
+        "marked": set(wells),
+        "fields_title": title,
+        "n_fields": Image.objects.filter(well__in=wells).count() if wells else 0,
+        "tiles": _worst_tiles(wells, basis) if wells else [],
+        "view": views_of(list(experiment.channels.all()))[0][0],
+        "size": request.user.tile_size,
+    }
+
+
+def _well(experiment: Experiment, text: str) -> Well:
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise BadValue(f"There is no well {text!r}.")
+    return get_object_or_404(Well.objects.select_related("plate"), pk=text, plate__experiment=experiment)
+
+
+def _worst_tiles(wells: list[int], basis: Basis) -> list[Tile]:
+    """At most so many tiles, the worst score first and fields without a score last."""
+    scored = Score.objects.filter(run=basis.run, well__in=wells).order_by("score", "image")[:MOST_FIELDS]
+    scores = dict(scored.values_list("image_id", "score")) if basis.run else {}
+    images = Image.objects.with_place().in_bulk(list(scores))
+    unscored = Image.objects.filter(well__in=wells).exclude(scores__run=basis.run).with_place().in_plate_order()
+    found = [images[pk] for pk in scores] + list(unscored[: MOST_FIELDS - len(scores)])
+    labels = Label.objects.on([image.pk for image in found])
+    return [
+        Tile(image, scores.get(image.pk), labels.get(image.pk), _is_flagged(scores.get(image.pk), basis.cutoff_value))
+        for image in found
+    ]
+
+
+def _is_flagged(score: float | None, cutoff: float | None) -> bool | None:
+    return None if score is None or cutoff is None else score < cutoff
