@@ -89,3 +89,10 @@ def _jpeg(picture: np.ndarray) -> bytes:
     if not ok:
         raise RuntimeError("OpenCV could not write a JPEG.")
     return bytes(data)
+
+
+def reduced(pixels: np.ndarray, size_px: int) -> np.ndarray:
+    """The plane in its own number type with its longer side at most `size_px`: for looking at real pixel values."""
+    if max(pixels.shape) <= size_px:
+        return pixels
+    return np.rint(shrink(pixels, size_px)).astype(pixels.dtype)

@@ -3,7 +3,7 @@
 from django.contrib.auth import views as auth
 from django.urls import path
 
-from labeling.views import audit, experiments, images, labels, overview, plates, qc_sets, review
+from labeling.views import audit, experiments, images, labels, overview, plates, qc_sets, review, viewer
 
 urlpatterns = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
@@ -34,6 +34,8 @@ urlpatterns = [
     path("images/<int:pk>/", images.image, name="image"),
     path("images/<int:pk>/thumbnail/v<int:display_version>/<str:view>.jpg", images.thumbnail, name="thumbnail"),
     path("images/<int:pk>/full/v<int:display_version>/<str:view>.jpg", images.full, name="full_image"),
+    path("images/<int:pk>/viewer/", viewer.viewer, name="viewer"),
+    path("images/<int:pk>/pixels/<int:position>.bin", viewer.pixels, name="pixels"),
     path("audit/", audit.index, name="audit"),
     path("audit/events.csv", audit.export, name="audit_csv"),
     path("help/", experiments.help_page, name="help"),

@@ -39,6 +39,8 @@ ADDRESSES = {
     "image": ("get", "image", Action.LOOK),
     "thumbnail": ("get", "picture", Action.LOOK),
     "full_image": ("get", "picture", Action.LOOK),
+    "viewer": ("get", "image", Action.LOOK),
+    "pixels": ("get", "plane", Action.LOOK),
     "audit": ("get", None, Action.READ_AUDIT),
     "audit_csv": ("get", None, Action.READ_AUDIT),
 }
@@ -54,6 +56,7 @@ def world(experiment, signed):
         run=[signed.run_id],
         qc_set=[signed.pk],
         image=[image.pk],
+        plane=[image.pk, 0],
         picture=[image.pk, 1, "composite"],
     )
 
