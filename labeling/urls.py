@@ -3,7 +3,7 @@
 from django.contrib.auth import views as auth
 from django.urls import path
 
-from labeling.views import audit, experiments, images, labels, overview, plates, qc_sets, review, viewer
+from labeling.views import audit, experiments, images, labels, metrics, overview, plates, qc_sets, review, viewer
 
 urlpatterns = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
@@ -39,4 +39,5 @@ urlpatterns = [
     path("audit/", audit.index, name="audit"),
     path("audit/events.csv", audit.export, name="audit_csv"),
     path("help/", experiments.help_page, name="help"),
+    path("help/metrics/", metrics.metrics, name="metrics_help"),
 ]

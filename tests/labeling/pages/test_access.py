@@ -45,7 +45,7 @@ ADDRESSES = {
     "audit_csv": ("get", None, Action.READ_AUDIT),
 }
 # Whoever has a log-in may read how it works, change their password and leave.
-OF_EVERYBODY = {"help", "password_change", "logout", "login"}
+OF_EVERYBODY = {"help", "metrics_help", "password_change", "logout", "login"}
 
 
 @pytest.fixture

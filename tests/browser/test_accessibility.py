@@ -1,0 +1,68 @@
+"""axe-core looks at every page people use: no serious issue on any."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page
+
+from labeling.services.labels import NewLabel, label_images
+from labeling.services.qc_sets import draft_qc_set
+from tests.browser.conftest import log_in
+from tests.conftest import ROOT
+from tests.factories import save_cutoff_at
+
+AXE = ROOT / "tests" / "browser" / "vendor" / "axe-core-4.14.1" / "axe.min.js"
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+# The address of each page, with what is made below.
+PAGES = {
+    "experiments": "/",
+    "new experiment": "/experiments/new/",
+    "overview": "/experiments/{experiment}/",
+    "files": "/experiments/{experiment}/files/",
+    "review": "/experiments/{experiment}/review/",
+    "plates": "/experiments/{experiment}/plates/",
+    "plates, a well": "/experiments/{experiment}/plates/?well={well}",
+    "QC sets": "/experiments/{experiment}/qc-sets/",
+    "QC set": "/qc-sets/{qc_set}/",
+    "image": "/images/{image}/",
+    "viewer": "/images/{image}/viewer/",
+    "help": "/help/",
+    "metrics": "/help/metrics/",
+    "password": "/password/",
+    "audit": "/audit/",
+}
+
+
+def serious(page: Page) -> list[str]:
+    """Serious and critical findings, each with the first element it is about."""
+    page.evaluate(AXE.read_text())  # not as a script of the page: its security policy would refuse it
+    found = page.evaluate("rules => axe.run(document, rules)", RULES)
+    return [
+        f"{one['id']}: {one['help']} ({len(one['nodes'])} times, first {one['nodes'][0]['html'][:160]})"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.fixture
+def addresses(demo_plate, scientist) -> dict[str, int]:
+    save_cutoff_at(demo_plate, -0.5, by=scientist)
+    image = demo_plate.images.order_by("id").first()
+    label_images([NewLabel(image.pk, "bad", ("debris",))], by=scientist)
+    draft = draft_qc_set(demo_plate, by=scientist)
+    return {"experiment": demo_plate.pk, "image": image.pk, "well": image.well_id, "qc_set": draft.pk}
+
+
+@pytest.mark.parametrize("page", [(1280, 800)], indirect=True, ids=["1280"])
+def test_no_page_has_a_serious_issue(page: Page, addresses, scientist, admin):
+    page.goto("/login/")
+    found = {"log-in": serious(page)}
+    log_in(page, scientist.username)
+    for name, address in PAGES.items():
+        if name == "audit":
+            page.context.clear_cookies()
+            log_in(page, admin.username)
+        page.goto(address.format(**addresses))
+        page.wait_for_load_state("networkidle")
+        found[name] = serious(page)
+    assert {name: issues for name, issues in found.items() if issues} == {}
