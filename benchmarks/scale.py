@@ -27,6 +27,7 @@ from benchmarks.scale_data import (
     planes_of,
     scratch_database,
     store_in_pieces,
+    tidy_up,
 )
 from benchmarks.scale_requests import Timed, time_requests
 from labeling.api.tables import table_response
@@ -89,6 +90,7 @@ def run(*, quick: bool) -> list[str]:
         missed = print_steps(sizes, done)
         for n in range(N_OTHER_EXPERIMENTS):
             Experiment.objects.create(name=f"Screen {n + 1}", created_by=by)
+        tidy_up()
         largest = Experiment.objects.get(name=name_of(sizes[-1]))
         timed = time_requests(largest, by=by, repeats=30 if quick else 200, seed=SEED)
     return missed + print_requests(sizes[-1], timed)
@@ -105,8 +107,9 @@ def work_through(size: Size, *, by: User) -> Steps:
     with steps.step("ingest, database part"):
         experiment = ingest_planes(name, planes, by=by)
     del planes
-    with steps.step("(hashes and statistics)"):
+    with steps.step("(hashes, as measuring writes them)"):
         add_hashes(experiment)
+    tidy_up()
     metric_set, image_ids, values = draw_metrics(experiment, seed=SEED)
     with steps.step(f"metrics in, {values.shape[1]} columns"):
         store_in_pieces(metric_set, image_ids, values)

@@ -88,7 +88,7 @@ def ingest_planes(name: str, planes: list[PlaneSource], *, by: User) -> Experime
 
 
 def add_hashes(experiment: Experiment) -> None:
-    """What measuring leaves behind besides the metrics; and the statistics a server gathers by itself in time."""
+    """What measuring leaves behind besides the metrics."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE labeling_image SET content_hash = encode(sha256(id::text::bytea), 'hex') WHERE experiment_id = %s",
@@ -100,12 +100,12 @@ def add_hashes(experiment: Experiment) -> None:
             [experiment.pk],
         )
     experiment.channels.update(display_low=100, display_high=6000, camera_ceiling=65535)
-    analyze()
 
 
-def analyze() -> None:
+def tidy_up() -> None:
+    """What the server does by itself within a minute or two."""
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        cursor.execute("VACUUM (ANALYZE)")
 
 
 def draw_metrics(experiment: Experiment, *, seed: int) -> tuple[MetricSet, np.ndarray, np.ndarray]:

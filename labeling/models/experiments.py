@@ -175,6 +175,7 @@ class Image(models.Model):
         indexes = [
             models.Index(fields=("experiment", "id"), name="image_of_experiment"),
             models.Index(fields=("content_hash",), name="image_by_content"),
+            models.Index(fields=("experiment",), condition=~Q(state="ready"), name="image_broken"),
         ]
 
     def __str__(self) -> str:

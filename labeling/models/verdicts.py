@@ -39,6 +39,11 @@ class LabelQuerySet(models.QuerySet["Label"]):
         """The verdict in force of each Image: the one given last, whoever gave it. Withdrawn ones are included."""
         return self.order_by("image_id", "-id").distinct("image_id")
 
+    def newest(self) -> LabelQuerySet:
+        """The same to filter and count by: labels with none after them on their Image."""
+        later = Label.objects.filter(image=models.OuterRef("image"), pk__gt=models.OuterRef("pk"))
+        return self.filter(~models.Exists(later))
+
     def in_force(self, experiment: Experiment) -> dict[int, Label]:
         """Image id to its current Label, withdrawn ones left out. One row a labelled Image."""
         labels = self.filter(experiment=experiment).current()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -83,11 +84,14 @@ def copy_objects(objects: Sequence[models.Model]) -> int:
     if not objects:
         return 0
     model = type(objects[0])
-    columns = {
-        field.attname: [field.pre_save(one, add=True) for one in objects]
-        for field in model._meta.concrete_fields
-        if not isinstance(field, models.AutoField)
-    }
+    columns: dict[str, list[Any]] = {}
+    for field in model._meta.concrete_fields:
+        if isinstance(field, models.AutoField):
+            continue
+        if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
+            columns[field.attname] = [field.pre_save(one, add=True) for one in objects]
+        else:
+            columns[field.attname] = list(map(attrgetter(field.attname), objects))
     return _copied(model, columns, ignore_conflicts=False)
 
 

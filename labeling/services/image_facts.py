@@ -67,7 +67,7 @@ def with_scores(images: QuerySet[Image], run: ScoreRun | None) -> QuerySet[Image
 
 def with_verdict(images: QuerySet[Image], experiment: Experiment, verdict: str) -> QuerySet[Image]:
     """Images on which that verdict is in force; `none` means unlabelled."""
-    in_force = Label.objects.filter(pk__in=Label.objects.filter(experiment=experiment).current().values("pk"))
+    in_force = Label.objects.filter(experiment=experiment).newest()
     if verdict == "none":
         return images.exclude(pk__in=in_force.exclude(verdict=Verdict.WITHDRAWN).values("image"))
     return images.filter(pk__in=in_force.filter(verdict=verdict).values("image"))

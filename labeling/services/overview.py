@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count
 
 from imaging.metrics import METRIC_SET_VERSION, metric_columns
-from labeling.models import Experiment, Image, Label, MetricSet, Plate, Verdict
+from labeling.models import Experiment, Image, Label, Measurement, MetricSet, Plate, Verdict
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,18 @@ class Progress:
 
 
 def progress_of(experiments: Sequence[Experiment]) -> dict[int, Progress]:
-    """Progress by experiment id, in four queries for all of them together (channels prefetched)."""
+    """Progress by experiment id, in six queries for all of them together (channels prefetched).
+
+    Each counts along an index alone: of 200,000 images the rows themselves fill 400 MB.
+    """
     ids = [experiment.pk for experiment in experiments]
-    images = Image.objects.filter(experiment__in=ids).values("experiment").order_by("experiment")
-    broken = Count("pk", filter=~Q(state=Image.State.READY))
-    n_images, n_broken = {}, {}
-    for row in images.annotate(n=Count("pk"), n_broken=broken):
-        n_images[row["experiment"]], n_broken[row["experiment"]] = row["n"], row["n_broken"]
-    plates = Plate.objects.filter(experiment__in=ids).order_by("experiment")
-    n_plates = _counted(plates.values_list("experiment").annotate(n=Count("pk")))
+    images = Image.objects.filter(experiment__in=ids).order_by("experiment").values_list("experiment")
+    n_images = _counted(images.annotate(n=Count("pk")))
+    n_broken = _counted(images.broken().annotate(n=Count("pk")))
+    plates = Plate.objects.filter(experiment__in=ids).order_by("experiment").values_list("experiment")
+    n_plates = _counted(plates.annotate(n=Count("pk")))
     n_measured, n_labelled = _measured(experiments), _labelled(ids)
-    return {
-        pk: Progress(n_plates[pk], n_images.get(pk, 0), n_measured[pk], n_broken.get(pk, 0), n_labelled[pk])
-        for pk in ids
-    }
+    return {pk: Progress(n_plates[pk], n_images[pk], n_measured[pk], n_broken[pk], n_labelled[pk]) for pk in ids}
 
 
 def _measured(experiments: Sequence[Experiment]) -> Counter[int]:
@@ -45,20 +43,16 @@ def _measured(experiments: Sequence[Experiment]) -> Counter[int]:
         experiment.pk: metric_columns([channel.name for channel in experiment.channels.all()])
         for experiment in experiments
     }
-    sets = MetricSet.objects.filter(experiment__in=columns, version=METRIC_SET_VERSION)
-    return Counter(
-        {
-            metric_set.experiment_id: metric_set.n
-            for metric_set in sets.annotate(n=Count("measurements"))
-            if metric_set.columns == columns[metric_set.experiment_id]
-        }
-    )
+    sets = MetricSet.objects.filter(experiment__in=columns, version=METRIC_SET_VERSION).order_by()
+    current = {one.pk: one.experiment_id for one in sets if one.columns == columns[one.experiment_id]}
+    measured = Measurement.objects.filter(metric_set__in=current).order_by("metric_set").values_list("metric_set")
+    n_measured = _counted(measured.annotate(n=Count("image")))
+    return Counter({experiment: n_measured[metric_set] for metric_set, experiment in current.items()})
 
 
 def _labelled(ids: list[int]) -> Counter[int]:
-    in_force = Label.objects.filter(pk__in=Label.objects.filter(experiment__in=ids).current().values("pk"))
-    labelled = in_force.exclude(verdict=Verdict.WITHDRAWN).order_by("experiment")
-    return _counted(labelled.values_list("experiment").annotate(n=Count("pk")))
+    labelled = Label.objects.filter(experiment__in=ids).newest().exclude(verdict=Verdict.WITHDRAWN)
+    return _counted(labelled.order_by("experiment").values_list("experiment").annotate(n=Count("pk")))
 
 
 def _counted(rows: Iterable[tuple[int, int]]) -> Counter[int]:

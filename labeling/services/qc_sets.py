@@ -220,7 +220,11 @@ def _decisions(qc_set: QCSet) -> Iterator[QCSetImage]:
     """One decision for each Image of the experiment, streamed."""
     labels = Label.objects.in_force(qc_set.experiment)
     score = Score.objects.filter(run=qc_set.run, image=models.OuterRef("pk")).order_by().values("score")
-    images = qc_set.experiment.images.annotate(value=models.Subquery(score)).order_by("id")
+    images = (
+        qc_set.experiment.images.annotate(value=models.Subquery(score))
+        .only("experiment", "state", "problem")
+        .order_by("id")
+    )
     names = printed_names()
     for image in images.iterator(chunk_size=BATCH):
         label = labels.get(image.pk)

@@ -197,7 +197,7 @@ def test_a_range_that_makes_no_sense_changes_nothing(experiment, scientist, give
 # --- progress -------------------------------------------------------------------------------------------
 
 
-def test_progress_counts_each_experiment_in_four_queries(experiment, scientist, django_assert_num_queries):
+def test_progress_counts_each_experiment_in_six_queries(experiment, scientist, django_assert_num_queries):
     from labeling.services.labels import NewLabel, label_images, undo_label
     from labeling.services.overview import Progress, progress_of
 
@@ -209,7 +209,7 @@ def test_progress_counts_each_experiment_in_four_queries(experiment, scientist, 
     undo_label(two, by=scientist)
     empty = create_experiment("Empty", by=scientist)
     experiments = list(Experiment.objects.prefetch_related("channels"))
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(6):
         progress = progress_of(experiments)
     assert progress[experiment.pk] == Progress(n_plates=1, n_images=12, n_measured=12, n_broken=0, n_labelled=2)
     assert progress[other.pk] == Progress(n_plates=2, n_images=4, n_measured=0, n_broken=2, n_labelled=0)

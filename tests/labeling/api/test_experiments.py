@@ -37,7 +37,7 @@ def test_the_list_takes_as_many_queries_for_many_experiments(as_scientist, scien
     make_scored_experiment(scientist)
     for n in range(5):
         make_experiment(scientist, name=f"Screen {n}", rows=1, columns=1)
-    with django_assert_num_queries(7):  # roles, experiments, channels; images, plates, measured, labelled
+    with django_assert_num_queries(9):  # roles, experiments, channels; images, broken, plates, sets, measured, labelled
         page = as_scientist.get("/api/v1/experiments/").json()
     assert [shown["name"] for shown in page["results"]][-1] == "Plate 0412"  # newest first
     assert [shown["n_images"] for shown in page["results"]] == [2] * 5 + [12]

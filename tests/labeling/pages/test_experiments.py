@@ -47,7 +47,7 @@ def test_the_list_costs_the_same_for_many_experiments(scientist, as_scientist, d
     for n in range(3):
         make_scored_experiment(scientist, name=f"Screen {n}", plates=(f"P{n}",), rows=1, columns=2)
         # Session, person, roles; experiments, channels; four counts; scored; signed.
-        with django_assert_num_queries(11):
+        with django_assert_num_queries(13):
             as_scientist.get("/")
 
 
@@ -156,7 +156,7 @@ def test_overview_costs_the_same_for_many_images(scientist, as_scientist, django
         experiment = make_scored_experiment(
             scientist, name=f"{columns} columns", plates=(str(columns),), columns=columns
         )
-        with django_assert_num_queries(19):
+        with django_assert_num_queries(21):
             overview(as_scientist, experiment)
 
 
