@@ -45,11 +45,15 @@ class ChannelRecipe:
 
 @dataclass(frozen=True)
 class MeasuredField:
-    """What came of a field: values and thumbnails, or the problem in words and the file that has it."""
+    """What came of a field: values and thumbnails, or the problem in words and the file that has it.
+
+    Hashes and scalings (`Plane.scaling`) are in channel order.
+    """
 
     key: int
     values: np.ndarray | None = None
     file_sha256: tuple[str, ...] = ()
+    scalings: tuple[str, ...] = ()
     content_hash: str = ""
     thumbnails: dict[str, bytes] = field(default_factory=dict)
     problem: str = ""
@@ -84,6 +88,7 @@ def measure_field(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
         one.key,
         values=values,
         file_sha256=tuple(plane.sha256 for plane in planes),
+        scalings=tuple(plane.scaling for plane in planes),
         content_hash=content_hash((plane.sha256, file.page) for plane, file in zip(planes, one.files, strict=True)),
         thumbnails=draw_thumbnails(planes, recipe),
     )
