@@ -261,7 +261,8 @@ def explain(
     what = "image plane" if layout.names_pages else "image file"
     sentences = [
         f"Read as {layout.title}: {counted(len(planes), what)} of {counted(len(plates), 'plate')}, "
-        f"{counted(len(wells), 'well')}, {counted(len(channels), 'channel')} ({', '.join(channels)})."
+        f"{counted(len(wells), 'well')}, {counted(len(channels), 'channel')}"
+        + (f" ({', '.join(channels)})." if channels else ".")
     ]
     n_missing = sum(one.place is not None for one in refused)
     if len(refused) > n_missing:

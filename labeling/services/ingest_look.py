@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from django.db.models import Count
+
 from imaging.layouts import PlaneSource, settle
 from imaging.layouts import RefusedFile as Refused
+from imaging.measure import of_another_depth
 from imaging.reading import PlaneFacts, UnreadableImage, inspect
 from labeling.models import Experiment, ImageFile
 from labeling.problems import BadValue
@@ -44,7 +47,7 @@ def look_at_files(experiment: Experiment | None, reading: Reading, source: str, 
     facts = {plane: facts[plane] for plane in new if plane in facts}
     if not facts and not n_known:
         raise BadValue(_nothing_to_read(source, new, refusals, reading.missing))
-    refusals |= _mis_sized(experiment, facts)
+    refusals |= _unlike_the_others(experiment, facts)
     moved = moved_files(experiment, new, facts) if experiment is not None else {}
     return Looked([plane for plane in new if plane not in moved], facts, refusals, moved, n_known)
 
@@ -108,11 +111,16 @@ def _inspect(reading: Reading, plane: PlaneSource) -> tuple[PlaneSource, PlaneFa
         return plane, str(reason)
 
 
+def _unlike_the_others(experiment: Experiment | None, facts: dict[PlaneSource, PlaneFacts]) -> dict[PlaneSource, str]:
+    """Planes that most files of the experiment, or of the channel, are not like; they are taken out of `facts`."""
+    return _mis_sized(experiment, facts) | _of_another_depth(experiment, facts)
+
+
 def _mis_sized(experiment: Experiment | None, facts: dict[PlaneSource, PlaneFacts]) -> dict[PlaneSource, str]:
-    """Planes that do not have the size of most files of the experiment; they are taken out of `facts`."""
+    """Planes that do not have the size of most files of the experiment."""
     sizes = Counter((fact.width, fact.height) for fact in facts.values())
-    if experiment is not None:
-        sizes.update(ImageFile.objects.filter(image__experiment=experiment).values_list("width", "height"))
+    for width, height, n_files in _counted(experiment, "width", "height"):
+        sizes[width, height] += n_files
     if len(sizes) < 2:
         return {}
     (width, height), count = max(sizes.items(), key=lambda item: (item[1], item[0]))
@@ -124,3 +132,25 @@ def _mis_sized(experiment: Experiment | None, facts: dict[PlaneSource, PlaneFact
         "copy it again, or take images of another size as another experiment"
         for plane, fact in odd.items()
     }
+
+
+def _of_another_depth(experiment: Experiment | None, facts: dict[PlaneSource, PlaneFacts]) -> dict[PlaneSource, str]:
+    """Planes of 8 bits where most of the channel have 16, or the other way: a full scale would mean something else."""
+    depths: dict[str, Counter[int]] = defaultdict(Counter)
+    for plane, fact in facts.items():
+        depths[plane.channel][fact.bit_depth] += 1
+    for channel, depth, n_files in _counted(experiment, "channel__name", "bit_depth"):
+        depths[channel][depth] += n_files
+    usual = {channel: max(counts, key=lambda depth: (counts[depth], depth)) for channel, counts in depths.items()}
+    odd = {plane: fact for plane, fact in facts.items() if fact.bit_depth != usual[plane.channel]}
+    for plane in odd:
+        del facts[plane]
+    return {plane: of_another_depth(fact.bit_depth, usual[plane.channel]) for plane, fact in odd.items()}
+
+
+def _counted(experiment: Experiment | None, *fields: str) -> Iterable[tuple]:
+    """The values of these fields among the files of the experiment, and how many files have them."""
+    if experiment is None:
+        return ()
+    files = ImageFile.objects.filter(image__experiment=experiment).order_by().values_list(*fields)
+    return files.annotate(n_files=Count("pk"))
