@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +14,10 @@ from imaging.metrics import camera_ceiling, measure_field_planes
 from imaging.previews import DisplayRange, PlaneSample
 from imaging.reading import Plane, UnreadableImage, read_plane
 
+log = logging.getLogger(__name__)
+
 COMPOSITE = "composite"
+UINT8_MAX = 255
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,15 @@ class ChannelRecipe:
 
 @dataclass(frozen=True)
 class MeasuredField:
-    """What came of a field: values and thumbnails, or the problem in words and the file that has it."""
+    """What came of a field: values and thumbnails, or the problem in words and the file that has it.
+
+    Hashes and scalings (`Plane.scaling`) are in channel order.
+    """
 
     key: int
     values: np.ndarray | None = None
     file_sha256: tuple[str, ...] = ()
+    scalings: tuple[str, ...] = ()
     content_hash: str = ""
     thumbnails: dict[str, bytes] = field(default_factory=dict)
     problem: str = ""
@@ -58,7 +66,18 @@ class MeasuredField:
 
 def measure_fields(fields: Iterable[Field], recipe: Sequence[ChannelRecipe]) -> list[MeasuredField]:
     """Measure a chunk of fields. A field that cannot be read gives its problem and stops nothing."""
-    return [measure_field(one, recipe) for one in fields]
+    return [measure_or_tell(one, recipe) for one in fields]
+
+
+def measure_or_tell(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
+    """As `measure_field`; what nobody expected is the problem of this field alone, and in the log."""
+    try:
+        return measure_field(one, recipe)
+    except Exception:
+        names = ", ".join(file.uri.rsplit("/", 1)[-1] for file in one.files)
+        log.exception("measuring failed for %s", names)
+        problem = f"cellqc did not expect what is in these files: {names}. Look at them, and show them to your admin."
+        return MeasuredField(one.key, problem=problem, broken_uri=one.files[0].uri)
 
 
 def measure_field(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
@@ -75,6 +94,11 @@ def measure_field(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
             for file, plane in zip(one.files, planes, strict=True)
         )
         return MeasuredField(one.key, problem=f"The channels differ in size ({sizes}).", broken_uri=one.files[0].uri)
+    for file, plane, channel in zip(one.files, planes, recipe, strict=True):
+        # Ingest refuses such files; this one was changed since.
+        if channel.ceiling is not None and (channel.ceiling > UINT8_MAX) != (plane.container_max > UINT8_MAX):
+            bits = (8, 16) if channel.ceiling > UINT8_MAX else (16, 8)
+            return MeasuredField(one.key, problem=f"{file.channel}: {of_another_depth(*bits)}", broken_uri=file.uri)
     values = measure_field_planes(
         [plane.pixels for plane in planes],
         [plane.container_max for plane in planes],
@@ -84,8 +108,17 @@ def measure_field(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
         one.key,
         values=values,
         file_sha256=tuple(plane.sha256 for plane in planes),
+        scalings=tuple(plane.scaling for plane in planes),
         content_hash=content_hash((plane.sha256, file.page) for plane, file in zip(planes, one.files, strict=True)),
         thumbnails=draw_thumbnails(planes, recipe),
+    )
+
+
+def of_another_depth(bits: int, usual_bits: int) -> str:
+    """Why a plane of so many bits is not measured in a channel whose other files have more, or fewer."""
+    return (
+        f"holds {bits}-bit numbers, where other files of its channel hold {usual_bits}-bit ones, so that they cannot "
+        "be compared; export all files of a channel alike"
     )
 
 

@@ -3,18 +3,30 @@
 from django.contrib.auth import views as auth
 from django.urls import path
 
-from labeling.views import audit, experiments, images, labels, metrics, overview, plates, qc_sets, review, viewer
+from labeling.views import (
+    audit,
+    experiments,
+    images,
+    labels,
+    metrics,
+    overview,
+    plates,
+    qc_sets,
+    review,
+    sources,
+    viewer,
+)
 
 urlpatterns = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("password/", auth.PasswordChangeView.as_view(success_url="/"), name="password_change"),
     path("", experiments.index, name="experiments"),
-    path("experiments/new/", experiments.new, name="new_experiment"),
+    path("experiments/new/", sources.new, name="new_experiment"),
     path("experiments/<int:pk>/", overview.overview, name="overview"),
     path("experiments/<int:pk>/progress/", overview.progress, name="progress"),
     path("experiments/<int:pk>/files/", overview.files, name="files"),
-    path("experiments/<int:pk>/ingest/", overview.ingest, name="ingest"),
+    path("experiments/<int:pk>/ingest/", sources.ingest, name="ingest"),
     path("experiments/<int:pk>/measure/", overview.measure, name="measure"),
     path("experiments/<int:pk>/platemap/", overview.platemap, name="platemap"),
     path("experiments/<int:pk>/display/", overview.display, name="display"),

@@ -30,7 +30,8 @@ from imaging.layouts.names import (
     read_groups,
     read_names,
 )
-from imaging.layouts.sources import LAYOUTS, guess_layout, named_layout, preview_layout, read_layout
+from imaging.layouts.preview import preview_layout
+from imaging.layouts.sources import LAYOUTS, guess_layout, listing_for, named_layout, read_layout, read_listing
 from imaging.layouts.zrule import (
     Z_RULES,
     ChosenPlanes,
@@ -71,6 +72,7 @@ __all__ = [
     "lacking_z",
     "list_files",
     "list_source",
+    "listing_for",
     "named_layout",
     "note_channel_number",
     "parse_z_rule",
@@ -78,6 +80,7 @@ __all__ = [
     "preview_layout",
     "read_groups",
     "read_layout",
+    "read_listing",
     "read_names",
     "settle",
     "still_missing",

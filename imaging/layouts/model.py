@@ -182,12 +182,20 @@ class PreviewRow:
 
 @dataclass(frozen=True)
 class Preview:
-    """How the first files of a source are understood, and why this layout, before anything is stored."""
+    """How the first files of a source are understood, and why this layout, before anything is stored.
+
+    `n_images` files are there, of which `n_planes` planes would be taken; `n_left_out` are other planes of z stacks,
+    `n_refused` files are not understood, `n_missing` planes are named by an index, or by the z rule, and not there.
+    """
 
     layout: Layout | None
     explanation: str
     rows: list[PreviewRow]
     n_images: int
+    n_planes: int = 0
+    n_left_out: int = 0
+    n_refused: int = 0
+    n_missing: int = 0
 
 
 def file_name(uri: str) -> str:

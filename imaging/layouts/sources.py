@@ -1,6 +1,5 @@
-"""From a source to planes: which layout it is, what it holds, and how its first files are understood."""
+"""From a source to planes: which layout it is, and what it holds."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -14,8 +13,6 @@ from imaging.layouts.model import (
     Names,
     Place,
     PlaneSource,
-    Preview,
-    PreviewRow,
     RefusedFile,
     SourceError,
     Understood,
@@ -264,7 +261,8 @@ def explain(
     what = "image plane" if layout.names_pages else "image file"
     sentences = [
         f"Read as {layout.title}: {counted(len(planes), what)} of {counted(len(plates), 'plate')}, "
-        f"{counted(len(wells), 'well')}, {counted(len(channels), 'channel')} ({', '.join(channels)})."
+        f"{counted(len(wells), 'well')}, {counted(len(channels), 'channel')}"
+        + (f" ({', '.join(channels)})." if channels else ".")
     ]
     n_missing = sum(one.place is not None for one in refused)
     if len(refused) > n_missing:
@@ -282,59 +280,3 @@ def explain(
 def example_of(refused: list[RefusedFile]) -> str:
     """The reason of the first missing plane."""
     return next(one.reason for one in refused if one.place is not None)
-
-
-def preview_layout(
-    source: str,
-    layout: str | Layout | None = None,
-    plate: str | None = None,
-    most: int = 12,
-    *,
-    may_read: Callable[[str], bool] = nothing_more,
-) -> Preview:
-    """How the first files of a source are understood; reads names and index files, and stores nothing.
-
-    Up to `most` rows, files in natural order; up to a third of them are refused files, if there are any. Arguments
-    and errors as `read_layout`.
-    """
-    listing = listing_for(source, layout, may_read)
-    n_images = len(listing.images)
-    guess = guess_layout(listing.images, listing) if layout is None else None
-    chosen = guess.layout if guess is not None else named_layout(layout)
-    if chosen is not None and chosen.reads_headers:
-        listing = replace(listing, images=listing.images[:most])
-    understood = read_listing(listing, layout=chosen, plate=plate) if chosen is not None else None
-    if understood is None:
-        assert guess is not None
-        understood = read_listing(listing, plate=plate)
-        return Preview(
-            None, guess.explanation, [row_of_refusal(one, listing) for one in understood.refused[:most]], n_images
-        )
-    refused = [row_of_refusal(one, listing) for one in understood.refused[: max(1, most // 3)]]
-    planes = sorted(understood.planes, key=lambda plane: (natural_key(plane.uri), plane.page))
-    rows = [row_of_plane(plane, listing) for plane in planes[: most - len(refused)]]
-    refused += [row_of_refusal(one, listing) for one in understood.refused[len(refused) : most - len(rows)]]
-    explanation = " ".join(text for text in (guess.explanation if guess else "", understood.explanation) if text)
-    if len(listing.images) < n_images:
-        explanation += f" The first {len(listing.images):,} of {n_images:,} files were looked at."
-    return Preview(chosen, explanation, rows + refused, n_images)
-
-
-def row_of_plane(plane: PlaneSource, listing: Listing) -> PreviewRow:
-    """A plane as a row of the preview."""
-    name = below(plane.uri.removesuffix(MARK), listing.source)
-    return PreviewRow(
-        name, plane.plate, plane.well.name, plane.site, plane.channel, plane.timepoint, plane.z, plane.page
-    )
-
-
-def row_of_refusal(refused: RefusedFile, listing: Listing) -> PreviewRow:
-    """A refused file as a row of the preview, with its place where it is known."""
-    name = below(re.sub(r"#[^/#]*$", "", refused.uri) if refused.place else refused.uri, listing.source)
-    place = refused.place
-    if place is None:
-        return PreviewRow(name, reason=refused.reason)
-    return PreviewRow(
-        *(name, place.plate, place.well.name, place.site, place.channel, place.timepoint, place.z),
-        reason=f"The file {refused.reason}.",
-    )

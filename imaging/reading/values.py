@@ -27,6 +27,7 @@ MAX_SHARE_NEGATIVE = 0.5
 MAX_SHARE_OVERSHOOT = 0.01
 # No camera's counts stay below its own dark offset: small numbers with decimals are fractions of something.
 LARGEST_FRACTION = 16
+CLIPPED = "negative numbers became 0"
 STEP = 16
 
 
@@ -55,13 +56,21 @@ def convert(pixels: np.ndarray) -> Converted:
     return from_integers(pixels, bits)
 
 
+def scale_of(scaling: str) -> str:
+    """The part of a `scaling` that changes what a value means; empty when the values are the file's own.
+
+    Planes whose scale differs must not be compared. That some have negative numbers and others none does no harm.
+    """
+    return "; ".join(note for note in scaling.split("; ") if note and note != CLIPPED)
+
+
 def from_integers(pixels: np.ndarray, bits: int) -> Converted:
     """Signed and wide whole numbers, values kept where they fit."""
     notes = []
     if pixels.dtype.kind == "i" and pixels.min() < 0:
         check_negatives(pixels)
         pixels = np.maximum(pixels, 0)
-        notes.append("negative numbers became 0")
+        notes.append(CLIPPED)
     divisor = divisor_for(int(pixels.max()))
     if divisor > 1:
         pixels = pixels // pixels.dtype.type(divisor)
@@ -77,7 +86,7 @@ def from_floats(pixels: np.ndarray) -> Converted:
     if values.min() < 0:
         check_negatives(values)
         np.maximum(values, 0, out=values)
-        notes.append("negative numbers became 0")
+        notes.append(CLIPPED)
     factor = factor_for(values)
     if factor > 1:
         notes.append("0 to 1 became 0 to 65,535" if factor == UINT16_MAX else f"multiplied by {factor:,}")

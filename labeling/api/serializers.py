@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import reverse
 from rest_framework import serializers
 
+from imaging.layouts import Z_RULES
 from imaging.measure import COMPOSITE
 from labeling.api.queries import NumberField, one_of, yes_or_no
 from labeling.models import (
@@ -22,6 +23,7 @@ from labeling.models import (
 from labeling.services.image_facts import ImageFacts
 from labeling.services.jobs import rate_per_s, seconds_left
 from labeling.services.qc_sets import staleness
+from labeling.services.sources import DEFAULT_Z
 
 GIVEN_VERDICTS = ("good", "bad", "unsure")
 LARGEST_ID = 2**63 - 1
@@ -67,6 +69,9 @@ class IngestSerializer(serializers.Serializer):
     source = serializers.CharField(help_text="A folder or an address such as s3://bucket/plate")
     layout = serializers.CharField(required=False, help_text="Guessed when not named")
     plate = serializers.CharField(required=False, help_text="The barcode, where file names do not tell it")
+    z = serializers.CharField(
+        required=False, help_text=f"Which z plane of a stack: {', '.join(Z_RULES)} or its number; else {DEFAULT_Z}"
+    )
 
 
 class QueuedSerializer(serializers.Serializer):

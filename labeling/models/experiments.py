@@ -46,6 +46,7 @@ class Channel(models.Model):
     display_low = models.FloatField(null=True, help_text="Pixel value shown black, for the whole experiment")
     display_high = models.FloatField(null=True, help_text="Pixel value shown at full brightness")
     camera_ceiling = models.PositiveIntegerField(null=True, help_text="Largest value the camera can give")
+    warning = models.TextField(blank=True, help_text="Why some of its files must not be compared with others")
 
     class Meta:
         ordering = ("experiment", "position")
@@ -202,6 +203,9 @@ class ImageFile(models.Model):
     bit_depth = models.PositiveSmallIntegerField(help_text="Of the container: 8 or 16")
     camera_ceiling = models.PositiveIntegerField(null=True, help_text="The ceiling that was assumed when measured")
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the file's bytes; empty until measured")
+    scaling = models.CharField(
+        max_length=100, blank=True, help_text="How its numbers became 8 or 16 bits; empty when they were"
+    )
 
     class Meta:
         ordering = ("image", "channel")
@@ -228,7 +232,10 @@ class RefusedFile(models.Model):
         ordering = ("uri",)
         constraints = [
             models.UniqueConstraint(
-                fields=("experiment", "uri"), condition=Q(resolved_at__isnull=True), name="refusal_open_once"
+                fields=("experiment", "uri", "image", "channel"),
+                condition=Q(resolved_at__isnull=True),
+                nulls_distinct=False,
+                name="refusal_open_once",
             ),
             models.CheckConstraint(condition=~Q(reason=""), name="refusal_has_a_reason"),
         ]

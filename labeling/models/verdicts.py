@@ -49,6 +49,17 @@ class LabelQuerySet(models.QuerySet["Label"]):
         labels = self.filter(experiment=experiment).current()
         return {label.image_id: label for label in labels if label.verdict != Verdict.WITHDRAWN}
 
+    def not_undone_on(self, image_ids: Iterable[int]) -> dict[int, list[Label]]:
+        """The labels of Images that nobody took back, oldest first: each undo takes away the one before it."""
+        standing: dict[int, list[Label]] = {}
+        for label in self.filter(image__in=list(image_ids)).select_related("by").order_by("id"):
+            labels = standing.setdefault(label.image_id, [])
+            if label.undoes_id is None:
+                labels.append(label)
+            else:
+                labels.pop()
+        return standing
+
     def on(self, image_ids: Iterable[int]) -> dict[int, Label]:
         """Image id to its current Label, for the Images of one page."""
         labels = self.filter(image__in=list(image_ids)).select_related("by").current()

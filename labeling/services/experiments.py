@@ -27,6 +27,14 @@ FALLBACK_COLOURS = ("#4c7dff", "#35d06a", "#ff9a3c", "#ff4b4b", "#b6e34a", "#d97
 @transaction.atomic
 def create_experiment(name: str, *, by: User) -> Experiment:
     """A new, empty experiment. Raises BadValue for an empty or taken name."""
+    name = check_name(name)
+    experiment = Experiment.objects.create(name=name, created_by=by)
+    audit.record("experiment.created", experiment, by=by, new={"name": name})
+    return experiment
+
+
+def check_name(name: str) -> str:
+    """The name a new experiment gets. Raises BadValue when it is empty, too long or taken."""
     name = name.strip()
     if not name:
         raise BadValue("Give the experiment a name.")
@@ -34,9 +42,7 @@ def create_experiment(name: str, *, by: User) -> Experiment:
         raise BadValue("The experiment's name is longer than 200 characters; shorten it.")
     if Experiment.objects.filter(name=name).exists():
         raise BadValue(f"There is an experiment called {name!r} already; choose another name.")
-    experiment = Experiment.objects.create(name=name, created_by=by)
-    audit.record("experiment.created", experiment, by=by, new={"name": name})
-    return experiment
+    return name
 
 
 def add_channels(experiment: Experiment, names: Sequence[str]) -> dict[str, Channel]:

@@ -15,6 +15,7 @@ from procrastinate.contrib.django import app as queue
 from labeling.models import AuditEvent, Experiment, Job, User
 from labeling.origin import Origin, acting_from
 from labeling.problems import Conflict, Problem
+from labeling.services.locks import wait_for_turn
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ def start_job(
 
     Raises Conflict when the same kind of job is waiting already and would do the same.
     """
+    # Two who ask at once would both find nothing waiting.
+    wait_for_turn("start a job", [experiment.pk])
     waiting = experiment.jobs.filter(
         kind=kind, state=Job.State.QUEUED, parameters=parameters or {}, followed_by=list(followed_by)
     )

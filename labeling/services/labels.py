@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Q
 
 from labeling.models import Defect, Image, Label, User, Verdict
 from labeling.problems import BadValue, Conflict
 from labeling.services import audit
+from labeling.services.same_content import TwinImages
 
 GIVEN = (Verdict.GOOD, Verdict.BAD, Verdict.UNSURE)
 
@@ -26,7 +28,10 @@ class NewLabel:
 
 @transaction.atomic
 def label_images(new_labels: Sequence[NewLabel], *, by: User) -> list[Label]:
-    """Give verdicts, the whole list or none of it. Raises BadValue naming the entry that makes no sense."""
+    """Give verdicts, the whole list or none of it. Raises BadValue naming the entry that makes no sense.
+
+    Images with the same content, in any experiment, are given copies that name the label they come from.
+    """
     images = {
         image.pk: image
         for image in Image.objects.filter(pk__in=[new.image_id for new in new_labels])
@@ -35,43 +40,58 @@ def label_images(new_labels: Sequence[NewLabel], *, by: User) -> list[Label]:
     }
     for n, new in enumerate(new_labels, start=1):
         _check(new, n, images)
-    return _append(new_labels, images, by=by)
+    twins = TwinImages(images.values())
+    labels = _append(new_labels, images, by=by)
+    twins.carry(labels)
+    return labels
 
 
 @transaction.atomic
 def undo_label(image: Image, *, by: User) -> Label | None:
     """Take back one's own last label: what was in force before is appended again, or nothing is in force.
 
-    Undoing again goes one label farther back. Returns the label now in force. Raises Conflict when
-    somebody else spoke last, or there is nothing to undo.
+    Undoing again goes one label farther back. The copies of the label on Images with the same content are taken back
+    with it, and it with any of its copies. Returns the label now in force. Raises Conflict when somebody else spoke
+    last, or there is nothing to undo.
     """
     # Two tabs that undo at once would both see the same history.
     image = Image.objects.with_place().select_related("experiment").select_for_update(of=("self",)).get(pk=image.pk)
-    standing = _not_undone(image)
+    TwinImages([image])
+    standing = Label.objects.not_undone_on([image.pk]).get(image.pk)
     if not standing:
         raise Conflict(f"{image} has no label to undo.")
     if standing[-1].by_id != by.pk:
         raise Conflict(f"The last label of {image} is {standing[-1].by}'s; give your own verdict instead.")
-    earlier = standing[-2] if len(standing) > 1 else None
-    verdict = earlier.verdict if earlier else Verdict.WITHDRAWN
-    again = NewLabel(image.pk, verdict, tuple(earlier.defects) if earlier else ())
-    label = _append([again], {image.pk: image}, by=by, undoes=standing[-1])[0]
+    histories = _histories_ending_with(standing[-1], image.content_hash)
+    found = Image.objects.with_place().select_related("experiment").in_bulk(histories)
+    again = [_before(image_id, labels) for image_id, labels in histories.items()]
+    labels = _append(again, found, by=by, undoes={image_id: labels[-1] for image_id, labels in histories.items()})
+    label = next(label for label in labels if label.image_id == image.pk)
     return None if label.verdict == Verdict.WITHDRAWN else label
 
 
-def _not_undone(image: Image) -> list[Label]:
-    """The labels nobody took back, oldest first: each undo takes away the one before it."""
-    standing: list[Label] = []
-    for label in Label.objects.filter(image=image).select_related("by").order_by("id"):
-        if label.undoes_id is None:
-            standing.append(label)
-        else:
-            standing.pop()
-    return standing
+def _histories_ending_with(label: Label, content: str) -> dict[int, list[Label]]:
+    """By Image, the labels not undone, where this label, its original or a copy of it was the last word."""
+    original = label.carried_from_id or label.pk
+    copies = Q(carried_from=original, content_hash=content)  # the content has an index
+    family = dict(Label.objects.filter(Q(pk=original) | copies).values_list("pk", "image_id"))
+    histories = Label.objects.not_undone_on(family.values())
+    return {image_id: labels for image_id, labels in histories.items() if labels and labels[-1].pk in family}
+
+
+def _before(image_id: int, labels: list[Label]) -> NewLabel:
+    """What was said of an Image before the last of its labels."""
+    if len(labels) < 2:
+        return NewLabel(image_id, Verdict.WITHDRAWN)
+    return NewLabel(image_id, labels[-2].verdict, tuple(labels[-2].defects))
 
 
 def _append(
-    new_labels: Sequence[NewLabel], images: dict[int, Image], *, by: User, undoes: Label | None = None
+    new_labels: Sequence[NewLabel],
+    images: dict[int, Image],
+    *,
+    by: User,
+    undoes: Mapping[int, Label] | None = None,
 ) -> list[Label]:
     before = Label.objects.on(images)
     labels = Label.objects.bulk_create(
@@ -82,7 +102,7 @@ def _append(
             defects=list(dict.fromkeys(new.defects)),
             note=new.note,
             by=by,
-            undoes=undoes,
+            undoes=undoes[new.image_id] if undoes else None,
             content_hash=images[new.image_id].content_hash,
         )
         for new in new_labels

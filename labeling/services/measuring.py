@@ -39,6 +39,7 @@ from labeling.models import (
 from labeling.problems import BadValue, Conflict
 from labeling.services import audit, thumbnails
 from labeling.services.same_content import carry_labels
+from labeling.services.scaling import warn_of_scaling
 
 Progress = Callable[[int, int], None]
 SAMPLED_FIELDS = 36
@@ -74,14 +75,20 @@ def measure_experiment(experiment: Experiment, *, by: User, progress: Progress |
     while again := _mismeasured(metric_set, channels):
         n_failed += _measure(experiment, metric_set, channels, again, progress)
     n_measured = len(due) - n_failed
+    warnings = warn_of_scaling(channels)
     audit.record(
         "experiment.measured",
         experiment,
         by=by,
-        new={"metric_set": metric_set.version, "fields": n_measured, "failed": n_failed},
+        new={
+            "metric_set": metric_set.version,
+            "fields": n_measured,
+            "failed": n_failed,
+            **({"warnings": warnings} if warnings else {}),
+        },
     )
     failures = f" {n_failed:,} could not be measured (see list)." if n_failed else ""
-    return f"{n_measured:,} fields measured.{failures}"
+    return " ".join([f"{n_measured:,} fields measured.{failures}", *warnings])
 
 
 def sampled_ranges(experiment: Experiment) -> dict[str, tuple[float, float]]:
@@ -116,6 +123,7 @@ def redraw_thumbnails(experiment: Experiment, *, progress: Progress | None = Non
         if progress:
             progress(n_done, len(ids))
     Experiment.objects.filter(pk=experiment.pk).update(display_version=version)
+    thumbnails.remove_older(experiment, version)
     failures = f" {n_failed:,} have files that can no longer be read." if n_failed else ""
     return f"Thumbnails of {n_done - n_failed:,} fields drawn anew.{failures}"
 
@@ -284,13 +292,13 @@ def _store_chunk(
             continue
         image.state, image.problem, image.content_hash = Image.State.READY, "", done.content_hash
         measurements.append(Measurement(metric_set=metric_set, image=image, values=done.values.tolist()))
-        for channel, sha256 in zip(channels, done.file_sha256, strict=True):
+        for channel, sha256, scaling in zip(channels, done.file_sha256, done.scalings, strict=True):
             file = files[image.pk][channel.pk]
-            file.sha256, file.camera_ceiling = sha256, channel.camera_ceiling
+            file.sha256, file.scaling, file.camera_ceiling = sha256, scaling, channel.camera_ceiling
             changed_files.append(file)
         thumbnails.store(experiment, experiment.display_version, image.pk, done.thumbnails, channels)
     Measurement.objects.bulk_create(measurements, ignore_conflicts=True)
-    ImageFile.objects.bulk_update(changed_files, ["sha256", "camera_ceiling"])
+    ImageFile.objects.bulk_update(changed_files, ["sha256", "scaling", "camera_ceiling"])
     Image.objects.bulk_update(images.values(), ["state", "problem", "content_hash"])
     RefusedFile.objects.bulk_create(failed, ignore_conflicts=True)
     RefusedFile.objects.filter(

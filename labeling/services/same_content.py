@@ -11,8 +11,12 @@ from imaging.layouts import PlaneSource
 from imaging.reading import PlaneFacts, UnreadableImage, read_plane
 from labeling.models import Experiment, Image, ImageFile, Label
 from labeling.services import audit
+from labeling.services.locks import wait_for_turn
 
 READERS = 8  # files are waited for, not computed: threads do
+BATCH = 2000
+# More than a plate has, but not all of an experiment whose every field was blanked: a label is given in a request.
+MOST_TWINS = 5000
 Place = tuple[str, int, int, int, int, str]
 
 
@@ -44,32 +48,100 @@ def moved_files(
 def carry_labels(images: Sequence[Image]) -> list[Label]:
     """Give unlabelled Images the label in force of the Image with the same content, wherever that is.
 
-    A verdict is about pixels: it stays its author's, and says which label it was carried from.
+    A verdict is about pixels: it stays its author's, and says which label it was carried from. What was said of an
+    Image before its content was known is carried to the others now.
     """
+    said = Label.objects.on([image.pk for image in images])
     labelled = set(Label.objects.filter(image__in=images).values_list("image_id", flat=True))
     wanting = [image for image in images if image.content_hash and image.pk not in labelled]
     newest = {
         label.content_hash: label
-        for label in Label.objects.filter(content_hash__in={image.content_hash for image in wanting})
-        .select_related("by")
-        .order_by("id")
+        for label in Label.objects.filter(content_hash__in={image.content_hash for image in wanting}).order_by("id")
     }
-    labels = Label.objects.bulk_create(
-        Label(
-            experiment_id=image.experiment_id,
-            image=image,
-            verdict=source.verdict,
-            defects=source.defects,
-            note=source.note,
-            by=source.by,
-            content_hash=image.content_hash,
-            carried_from=source,
+    sources = _as_first_said(label for label in newest.values() if label.is_in_force)
+    labels = _store_copies((image, sources[image.content_hash]) for image in wanting if image.content_hash in sources)
+    contents = {image.pk: image.content_hash for image in images}
+    early = [label for label in said.values() if not label.content_hash and contents[label.image_id]]
+    if early:
+        twins = TwinImages([image for image in images if image.pk in said])
+        labels += twins.carry(early)
+    return labels
+
+
+class TwinImages:
+    """Images and all others that have the same content, in any experiment; nobody else labels these meanwhile.
+
+    To be made before the label is: two people who label two twins at once would otherwise each get the other's word.
+    """
+
+    def __init__(self, images: Iterable[Image]) -> None:
+        self.contents = {image.pk: image.content_hash for image in images if image.content_hash}
+        counts = Image.objects.filter(content_hash__in=set(self.contents.values())).order_by().values("content_hash")
+        self.shared = set(counts.annotate(n=Count("pk")).filter(n__gt=1).values_list("content_hash", flat=True))
+        if self.shared:
+            wait_for_turn("label", self.shared)
+
+    def carry(self, labels: Iterable[Label]) -> list[Label]:
+        """Give the twins the newest of these labels on their content, unless its author said the same of them.
+
+        The copies are the author's, and name the label; nothing is carried on from a copy.
+        """
+        if not self.shared:
+            return []
+        last = {self.contents[label.image_id]: label for label in labels if label.image_id in self.contents}
+        last = {content: label for content, label in last.items() if content in self.shared}
+        labelled = [label.image_id for label in last.values()]
+        twins = list(Image.objects.filter(content_hash__in=last).exclude(pk__in=labelled).order_by("pk")[:MOST_TWINS])
+        said = Label.objects.on([image.pk for image in twins])
+        return _store_copies(
+            (image, last[image.content_hash])
+            for image in twins
+            if not _says_the_same(said.get(image.pk), last[image.content_hash])
         )
-        for image in wanting
-        if (source := newest.get(image.content_hash)) is not None and source.is_in_force
+
+
+def _says_the_same(label: Label | None, other: Label) -> bool:
+    return label is not None and (label.verdict, label.defects, label.by_id) == (
+        other.verdict,
+        other.defects,
+        other.by_id,
+    )
+
+
+def _as_first_said(labels: Iterable[Label]) -> dict[str, Label]:
+    """By content, the label that was given to an Image itself: not a copy of it, nor what an undo said again."""
+    labels = list(labels)
+    undone = Label.objects.not_undone_on([label.image_id for label in labels if label.undoes_id])
+    standing = {
+        label.content_hash: undone[label.image_id][-1] if undone.get(label.image_id) else label for label in labels
+    }
+    originals = Label.objects.select_related("by").in_bulk(
+        [label.carried_from_id or label.pk for label in standing.values()]
+    )
+    return {content: originals[label.carried_from_id or label.pk] for content, label in standing.items()}
+
+
+def _store_copies(pairs: Iterable[tuple[Image, Label]]) -> list[Label]:
+    """Append to each Image a copy of the label, with its audit event."""
+    labels = Label.objects.bulk_create(
+        [
+            Label(
+                experiment_id=image.experiment_id,
+                image=image,
+                verdict=source.verdict,
+                defects=source.defects,
+                note=source.note,
+                by=source.by,
+                content_hash=image.content_hash,
+                carried_from=source,
+            )
+            for image, source in pairs
+        ],
+        batch_size=BATCH,
     )
     if labels:
-        audit.record_all([_carried(label) for label in labels], by=None)
+        places = Image.objects.with_place().select_related("experiment").in_bulk([label.image_id for label in labels])
+        audit.record_all([_carried(label, places[label.image_id]) for label in labels], by=None)
     return labels
 
 
@@ -86,9 +158,9 @@ def identical_images(experiment: Experiment) -> QuerySet[Image]:
     return experiment.images.filter(content_hash__in=hashes).with_place().order_by("content_hash", "id")
 
 
-def _carried(label: Label) -> audit.Entry:
+def _carried(label: Label, image: Image) -> audit.Entry:
     said = {"verdict": label.verdict, "by": label.by.username, "from_image": label.carried_from.image_id}
-    return audit.Entry("image.label_carried", label.image, new=said, reason="the same content")
+    return audit.Entry("image.label_carried", image, new=said, reason="the same content")
 
 
 def _sha256(plane: PlaneSource) -> str | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from labeling.models import Channel, Experiment
+
+log = logging.getLogger(__name__)
 
 FOLDER_SIZE = 1000  # images a folder, so that no folder of a file system grows to 200,000 entries
 
@@ -36,3 +39,23 @@ def store(
         if default_storage.exists(path):
             default_storage.delete(path)
         default_storage.save(path, ContentFile(jpeg))
+
+
+def remove_older(experiment: Experiment, display_version: int) -> None:
+    """Delete the thumbnails of versions before this one. What cannot be deleted is left, and the log says so."""
+    try:
+        versions, _ = default_storage.listdir(f"thumbnails/{experiment.pk}")
+        for version in versions:
+            if version.startswith("v") and version[1:].isdecimal() and int(version[1:]) < display_version:
+                _remove_folder(f"thumbnails/{experiment.pk}/{version}")
+    except Exception:  # each storage has its own errors; the new thumbnails are there all the same
+        log.exception("old thumbnails of experiment %s could not be deleted", experiment.pk)
+
+
+def _remove_folder(path: str) -> None:
+    folders, files = default_storage.listdir(path)
+    for folder in folders:
+        _remove_folder(f"{path}/{folder}")
+    for file in files:
+        default_storage.delete(f"{path}/{file}")
+    default_storage.delete(path)  # a file system keeps empty folders

@@ -6,7 +6,8 @@ import mimetypes
 
 from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.cache import patch_cache_control
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 
@@ -55,14 +56,19 @@ def image(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 @requires(Action.LOOK)
-@cache_control(private=True, immutable=True, max_age=A_YEAR)
 def thumbnail(request: HttpRequest, pk: int, display_version: int, view: str) -> HttpResponse:
-    found = get_object_or_404(Image.objects.only("experiment_id"), pk=pk)
+    """A thumbnail, for ever the same at its address; an older one leads to that of now."""
+    found = get_object_or_404(Image.objects.select_related("experiment").only("experiment__display_version"), pk=pk)
     path = thumbnails.path_of(found.experiment_id, display_version, pk, view)
     try:
-        return FileResponse(default_storage.open(path), content_type=mimetypes.types_map[".jpg"])
+        response = FileResponse(default_storage.open(path), content_type=mimetypes.types_map[".jpg"])
     except (FileNotFoundError, ValueError):
+        now = found.experiment.display_version
+        if display_version < now:  # redrawn since the page was opened
+            return redirect("thumbnail", pk, now, view)
         raise Http404(f"Image {pk} has no thumbnail {view} yet.") from None
+    patch_cache_control(response, private=True, immutable=True, max_age=A_YEAR)
+    return response
 
 
 @require_GET

@@ -26,14 +26,13 @@ from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.cutoffs import CutoffChoice, preview_cutoff
 from labeling.services.experiments import apply_platemap, set_display_ranges
-from labeling.services.ingest import queue_ingest
 from labeling.services.jobs import start_job
 from labeling.services.measuring import sampled_ranges
 from labeling.services.overview import progress_of
 from labeling.services.same_content import identical_images
+from labeling.services.scaling import oddly_scaled
 from labeling.templatetags.lab import counted, percent, score
 from labeling.views.access import requires
-from labeling.views.experiments import SourceForm
 
 RECENT = 12
 LISTED_FILES = 500
@@ -72,13 +71,17 @@ def files(request: HttpRequest, pk: int) -> HttpResponse:
     refused = experiment.refused_files.filter(resolved_at__isnull=True)
     identical = identical_images(experiment)
     broken = experiment.images.broken().with_place().in_plate_order()
+    odd = oddly_scaled(experiment)
     return render(
         request,
         "labeling/files.html",
         {
             "experiment": experiment,
             "n_refused": refused.count(),
-            "refused": refused[:LISTED_FILES],
+            "refused": refused.select_related("image__plate", "image__well", "channel")[:LISTED_FILES],
+            "warnings": experiment.channels.exclude(warning="").values_list("warning", flat=True),
+            "n_odd": odd.count(),
+            "odd": odd[:LISTED_FILES],
             "n_broken": broken.count(),
             "broken": broken[:LISTED_FILES],
             "n_identical": identical.count(),
@@ -86,17 +89,6 @@ def files(request: HttpRequest, pk: int) -> HttpResponse:
             "listed": LISTED_FILES,
         },
     )
-
-
-@require_POST
-@requires(Action.INGEST)
-def ingest(request: HttpRequest, pk: int) -> HttpResponse:
-    experiment = get_object_or_404(Experiment, pk=pk)
-    form = SourceForm(request.POST)
-    if not form.is_valid():
-        raise BadValue("Name the folder that holds the images.")
-    queue_ingest(experiment, by=request.user, **form.asked())
-    return redirect(experiment)
 
 
 @require_POST
@@ -202,5 +194,4 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         "jobs": jobs,
         "is_busy": any(not job.is_finished for job in jobs),
         "events": AuditEvent.objects.filter(experiment=experiment).exclude(action="image.labelled")[:RECENT],
-        "source_form": SourceForm(),
     }

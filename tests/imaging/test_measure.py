@@ -111,6 +111,17 @@ def test_a_broken_file_fails_its_field_and_no_other(field, tmp_path):
     assert bad.broken_uri == str(tmp_path / "empty.tif")
 
 
+def test_what_nobody_expected_fails_its_field_and_no_other(field, caplog):
+    """A ceiling that no metric takes stands for any fault of ours."""
+    one, _ = field
+    alike = Field(18, one.files)
+    broken = [ChannelRecipe(c.name, c.colour, c.shown, 2**20) for c in RECIPE]
+    told = measure_fields([one, alike], broken)
+    assert [done.key for done in told] == [17, 18]
+    assert told[0].problem.startswith("cellqc did not expect what is in these files: DNA.tif, ER.tif.")
+    assert "measuring failed for DNA.tif" in caplog.text
+
+
 def test_channels_of_different_size_are_a_problem_that_names_both(field, tmp_path):
     one, _ = field
     tifffile.imwrite(tmp_path / "small.tif", plane(5, (30, 40)))

@@ -12,7 +12,7 @@ from django.db.utils import ConnectionHandler
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from labeling import tasks
-from labeling.models import AuditEvent, Experiment, Image, Job, Measurement, QCSet, ScoreRun, User, Well
+from labeling.models import AuditEvent, Experiment, Image, ImageFile, Job, Measurement, QCSet, ScoreRun, User, Well
 from labeling.services.people import COMMAND_LINE
 from labeling.services.qc_sets import approve_qc_set, draft_qc_set
 from tests.conftest import PASSWORD
@@ -76,7 +76,35 @@ def test_ingest_exits_2_when_nothing_can_be_read(run, tmp_path, content):
     code, told = run("ingest", NAME, tmp_path / "P1", "--wait")
     assert code == 2
     assert ("There is no folder" if content is None else "None of the 1 images") in told
-    assert not Image.objects.exists()
+    assert not Experiment.objects.exists()
+    assert not AuditEvent.objects.filter(action="experiment.created").exists()
+
+
+def test_a_wrong_folder_is_not_queued_and_leaves_nothing(run, tmp_path):
+    code, told = run("ingest", NAME, tmp_path / "gone")
+    assert (code, Job.objects.count(), Experiment.objects.count()) == (2, 0, 0)
+    assert f"There is no folder {tmp_path / 'gone'}." in told
+
+
+def test_a_wrong_folder_leaves_an_experiment_that_was_there_as_it_is(run, folder, tmp_path):
+    run("ingest", NAME, folder, "--wait")
+    assert run("ingest", NAME, tmp_path / "gone", "--wait")[0] == 2
+    assert (Experiment.objects.count(), Image.objects.count()) == (1, 4)
+
+
+def test_ingest_takes_the_z_that_is_asked_for(run, tmp_path):
+    for z in (1, 2, 3):
+        write(tmp_path / f"P1_B02_s1_z{z}_DNA.tif", pixels(z))
+    assert run("ingest", NAME, tmp_path, "--wait", "--z", "first")[0] == 0
+    assert ImageFile.objects.get().z == 1
+    assert AuditEvent.objects.get(action="experiment.ingested").new["z"] == "first"
+    code, told = run("ingest", "Other", tmp_path, "--wait", "--z", "9")
+    assert (code, told.strip()) == (2, "CommandError: There is no z 9; z is 1 to 3.")
+    code, told = run("ingest", "Other", tmp_path, "--wait", "--z", "best")
+    assert code == 2
+    assert "'best' is no rule for z; there are: middle, first, max projection" in told
+    assert run("ingest", NAME, tmp_path, "--z", "max projection")[0] == 0
+    assert Job.objects.get().parameters == {"source": str(tmp_path), "z": "max projection"}
 
 
 def test_ingest_again_adds_to_the_experiment_of_that_name(run, folder):
@@ -183,13 +211,14 @@ def test_a_job_delivered_twice_does_nothing_the_second_time(run, folder, worker)
     assert AuditEvent.objects.filter(action="experiment.ingested").count() == 1
 
 
-def test_a_job_that_fails_says_why(run, tmp_path, worker):
-    run("ingest", NAME, tmp_path / "gone")
+def test_a_job_that_fails_says_why(run, folder, worker):
+    run("ingest", NAME, folder)
+    folder.rename(folder.parent / "moved")
     job, _ = queued()
     worker()
     job.refresh_from_db()
     assert job.state == Job.State.FAILED
-    assert job.message == f"There is no folder {tmp_path / 'gone'}."
+    assert job.message == f"There is no folder {folder}."
 
 
 # measure, score

@@ -380,11 +380,13 @@ def test_the_audit_tells_who_took_what(take, damaged, scientist, empty_experimen
     assert event.new == {
         "source": str(damaged),
         "layout": "well-plate-channel-site",
+        "z": "middle",
         "files": 19,
         "known": 0,
         "moved": 0,
         "fields": 12,
         "refused": 6,
+        "missing": 0,
     }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
 import pytest
+from django.db import connection, transaction
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from labeling.models import AuditEvent, Job
@@ -66,6 +68,33 @@ def test_every_kind_has_a_task_the_worker_knows(experiment, scientist, kind):
 def test_the_same_is_not_queued_twice(job, scientist):
     with pytest.raises(Conflict, match="This is queued already: score Plate 0412"):
         start_job(Job.Kind.SCORE, job.experiment, by=scientist)
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_asks_at_the_same_moment_waits_and_is_told(scientist):
+    experiment = make_experiment(scientist, rows=1, columns=1, sites=1)
+
+    def ask() -> str:
+        try:
+            return str(start_job(Job.Kind.MEASURE, experiment, by=scientist))
+        except Conflict as told:
+            return str(told)
+        finally:
+            connection.close()
+
+    def somebody_waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            return cursor.fetchone()[0] > 0
+
+    with ThreadPoolExecutor(1) as others:
+        with transaction.atomic():
+            start_job(Job.Kind.MEASURE, experiment, by=scientist)
+            second = others.submit(ask)
+            while not (second.done() or somebody_waits()):
+                pass
+        assert second.result().startswith("This is queued already")
     assert Job.objects.count() == 1
 
 

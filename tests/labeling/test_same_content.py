@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from labeling.models import AuditEvent, Image, ImageFile, Label, Verdict
+from labeling.problems import Conflict
 from labeling.services.experiments import create_experiment
 from labeling.services.ingest import ingest_source
 from labeling.services.labels import NewLabel, label_images, undo_label
@@ -101,3 +102,113 @@ def test_identical_fields_are_found_and_shown(tmp_path, scientist, client):
     page = client.get(f"/experiments/{experiment.pk}/files/").content.decode()
     assert "Identical fields" in page
     assert "C07" in page
+
+
+# Labels given after the content was known
+
+
+@pytest.fixture
+def twins(folder, tmp_path, scientist):
+    """One field that is in the experiment twice, and once more in another experiment."""
+    for channel in ("DNA", "ER"):
+        shutil.copy(folder / name_of("B02", 1, channel), folder / name_of("C07", 1, channel))
+    experiments = [create_experiment(name, by=scientist) for name in ("First", "Second")]
+    for experiment in experiments:
+        ingest_source(experiment, str(folder), by=scientist)
+        measure_experiment(experiment, by=scientist)
+    content = experiments[0].images.get(well__row=3).content_hash
+    here, copy, elsewhere, _ = Image.objects.filter(content_hash=content).order_by("id")
+    return here, copy, elsewhere
+
+
+def verdicts(*images):
+    found = Label.objects.on([image.pk for image in images])
+    return [found[image.pk].verdict if image.pk in found else None for image in images]
+
+
+def test_a_label_given_later_is_on_every_image_with_that_content(twins, scientist):
+    here, copy, elsewhere = twins
+    (label,) = label_images([NewLabel(copy.pk, "bad", ("fibre",), "left")], by=scientist)
+    assert verdicts(*twins) == ["bad"] * 3
+    copies = Label.objects.exclude(pk=label.pk)
+    assert Label.objects.count() == Image.objects.filter(content_hash=here.content_hash).count() == 4
+    assert {(one.carried_from_id, one.by_id, tuple(one.defects), one.note) for one in copies} == {
+        (label.pk, scientist.pk, ("fibre",), "left")
+    }
+    assert {one.image_id: one.experiment_id for one in copies}[elsewhere.pk] == elsewhere.experiment_id
+    assert AuditEvent.objects.filter(action="image.label_carried", new__from_image=copy.pk).count() == 3
+    others = Image.objects.exclude(content_hash=here.content_hash)
+    assert not Label.objects.filter(image__in=others).exists()
+
+
+def test_the_last_word_on_a_content_is_in_force_on_all_of_it(twins, scientist, second_scientist):
+    here, _, elsewhere = twins
+    label_images([NewLabel(here.pk, "good")], by=scientist)
+    label_images([NewLabel(elsewhere.pk, "bad")], by=second_scientist)
+    assert verdicts(*twins) == ["bad"] * 3
+    with pytest.raises(Conflict, match="Rosa Well"):
+        undo_label(here, by=scientist)
+
+
+def test_twins_in_one_list_agree_on_the_last_entry(twins, scientist):
+    here, copy, _ = twins
+    label_images([NewLabel(here.pk, "good"), NewLabel(copy.pk, "bad")], by=scientist)
+    assert verdicts(*twins) == ["bad"] * 3
+
+
+def test_saying_the_same_again_copies_nothing(twins, scientist):
+    here, copy, _ = twins
+    label_images([NewLabel(here.pk, "good")], by=scientist)
+    n_labels = Label.objects.count()
+    label_images([NewLabel(copy.pk, "good")], by=scientist)
+    measure_experiment(here.experiment, by=scientist)
+    assert Label.objects.count() == n_labels + 1
+
+
+@pytest.mark.parametrize("where", [0, 1, 2], ids=["where it was said", "on a twin", "in the other experiment"])
+def test_undoing_takes_back_the_label_and_all_its_copies(twins, scientist, second_scientist, where):
+    label_images([NewLabel(twins[1].pk, "good")], by=second_scientist)
+    label_images([NewLabel(twins[0].pk, "bad", ("blur",))], by=scientist)
+    assert undo_label(twins[where], by=scientist).verdict == Verdict.GOOD
+    assert verdicts(*twins) == ["good"] * 3
+    events = AuditEvent.objects.filter(action="image.label_undone")
+    assert set(events.values_list("object_id", flat=True)) >= {image.pk for image in twins}
+    assert undo_label(twins[where], by=second_scientist) is None
+    assert verdicts(*twins) == [None] * 3
+    with pytest.raises(Conflict, match="no label to undo"):
+        undo_label(twins[2 - where], by=scientist)
+
+
+def test_undoing_leaves_what_was_said_of_a_twin_since(twins, scientist, second_scientist):
+    here, copy, _ = twins
+    label_images([NewLabel(here.pk, "bad")], by=scientist)
+    label_images([NewLabel(copy.pk, "bad")], by=second_scientist)
+    with pytest.raises(Conflict):
+        undo_label(here, by=scientist)
+    assert undo_label(copy, by=second_scientist).verdict == Verdict.BAD
+    assert undo_label(here, by=scientist) is None
+    assert verdicts(*twins) == [None] * 3
+
+
+def test_what_an_undo_said_again_is_carried_and_can_be_undone_everywhere(measured, folder, scientist):
+    image = measured.images.first()
+    first, _ = (label_images([NewLabel(image.pk, verdict)], by=scientist)[0] for verdict in ("bad", "good"))
+    undo_label(image, by=scientist)
+    again = create_experiment("Again", by=scientist)
+    ingest_source(again, str(folder), by=scientist)
+    measure_experiment(again, by=scientist)
+    twin = again.images.get(content_hash=image.content_hash)
+    assert Label.objects.on([twin.pk])[twin.pk].carried_from == first
+    undo_label(image, by=scientist)
+    assert verdicts(image, twin) == [None, None]
+
+
+def test_a_label_given_before_measuring_reaches_the_twins_when_the_content_is_known(measured, folder, scientist):
+    again = create_experiment("Again", by=scientist)
+    ingest_source(again, str(folder), by=scientist)
+    early = again.images.order_by("id").first()
+    label_images([NewLabel(early.pk, "bad")], by=scientist)
+    measure_experiment(again, by=scientist)
+    early.refresh_from_db()
+    (twin,) = measured.images.filter(content_hash=early.content_hash)
+    assert verdicts(early, twin) == ["bad", "bad"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from tests.labeling.plates_on_disk import write_plate
+
 HTMX = {"HX-Request": "true"}
 FETCH = {"X-Requested-With": "fetch"}
 CAST = ("scientist", "data_scientist", "admin", "outsider")
@@ -34,6 +36,18 @@ def as_admin(admin):
 @pytest.fixture
 def as_outsider(outsider):
     return client_of(outsider)
+
+
+@pytest.fixture
+def plate(tmp_path):
+    """A folder of eight images that can be taken in."""
+    return write_plate(tmp_path / "P1")
+
+
+def look_and_take(client: Client, page: str, given: dict[str, str], **options):
+    """Press "Look", then the button that the preview has."""
+    look = client.post(page, {**given, "look": "1"}).context["look"]
+    return client.post(page, {**given, "looked": look.looked}, **options)
 
 
 def text_of(response) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from labeling.models import Image, Measurement
+from labeling.models import Experiment, Image, Measurement
 from labeling.services import thumbnails
 from labeling.services.labels import NewLabel, label_images
 from tests.factories import make_experiment
@@ -92,6 +92,16 @@ def test_a_thumbnail_is_handed_out_and_may_be_kept(image, experiment, as_scienti
         assert b"".join(response.streaming_content) == content
         assert response["Content-Type"] == "image/jpeg"
         assert {"private", "immutable", "max-age=31536000"} <= set(response["Cache-Control"].split(", "))
+
+
+def test_an_older_thumbnail_leads_to_the_one_of_now(image, experiment, as_scientist):
+    """A page that was open while thumbnails were drawn anew still shows pictures."""
+    Experiment.objects.filter(pk=experiment.pk).update(display_version=3)
+    thumbnails.store(experiment, 3, image.pk, {"composite": b"new"}, list(experiment.channels.all()))
+    response = as_scientist.get(f"/images/{image.pk}/thumbnail/v1/composite.jpg")
+    assert response["Location"] == f"/images/{image.pk}/thumbnail/v3/composite.jpg"
+    assert "immutable" not in response.get("Cache-Control", "")
+    assert b"".join(as_scientist.get(response["Location"]).streaming_content) == b"new"
 
 
 @pytest.mark.parametrize("rest", ["v2/composite.jpg", "v1/9.jpg", "v1/...jpg", "v1/%00.jpg"])

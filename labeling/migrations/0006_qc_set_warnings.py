@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("labeling", "0004_no_statistics_of_metric_values"),
+        ("labeling", "0005_broken_images_by_index"),
     ]
 
     operations = [
