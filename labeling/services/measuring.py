@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -13,6 +14,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from imaging import previews
+from imaging.cluster import ClusterProblem
 from imaging.executor import run_in_chunks
 from imaging.measure import (
     ChannelRecipe,
@@ -36,11 +38,12 @@ from labeling.models import (
     RefusedFile,
     User,
 )
-from labeling.problems import BadValue, Conflict
+from labeling.problems import BadValue, Conflict, Unavailable
 from labeling.services import audit, thumbnails
 from labeling.services.same_content import carry_labels
 
 Progress = Callable[[int, int], None]
+Result = TypeVar("Result")
 SAMPLED_FIELDS = 36
 CHUNK = 8  # fields a process gets at a time: about a second of work
 METRICS = {metric.key: metric for metric in PLANE_METRICS}
@@ -102,13 +105,7 @@ def redraw_thumbnails(experiment: Experiment, *, progress: Progress | None = Non
     version = experiment.display_version + 1
     ids = list(experiment.images.filter(state=Image.State.READY).order_by("id").values_list("id", flat=True))
     n_done = n_failed = 0
-    for chunk in run_in_chunks(
-        partial(redraw_fields, recipe=_recipe(channels)),
-        _fields(ids, channels),
-        workers=settings.WORKERS,
-        chunk_size=CHUNK,
-        when_crashed=_crashed,
-    ):
+    for chunk in _over_workers(partial(redraw_fields, recipe=_recipe(channels)), _fields(ids, channels), _crashed):
         for drawn in chunk:
             thumbnails.store(experiment, version, drawn.key, drawn.thumbnails, channels)
             n_failed += bool(drawn.problem)
@@ -129,18 +126,35 @@ def _measure(
 ) -> int:
     """Measure these Images and keep what comes of each chunk at once; returns how many failed."""
     n_done = n_failed = 0
-    for chunk in run_in_chunks(
-        partial(measure_fields, recipe=_recipe(channels)),
-        _fields(image_ids, channels),
-        workers=settings.WORKERS,
-        chunk_size=CHUNK,
-        when_crashed=_crashed,
+    for chunk in _over_workers(
+        partial(measure_fields, recipe=_recipe(channels)), _fields(image_ids, channels), _crashed
     ):
         n_failed += _store_chunk(experiment, metric_set, channels, chunk)
         n_done += len(chunk)
         if progress:
             progress(n_done, len(image_ids))
     return n_failed
+
+
+def _over_workers(
+    work: Callable[[list[Field]], list[Result]],
+    fields: Iterator[Field],
+    when_crashed: Callable[[Field], Result],
+    *,
+    chunk_size: int | None = None,
+) -> Iterator[list[Result]]:
+    """What comes of each chunk of fields, worked on here or on the Dask cluster. Raises Unavailable without that."""
+    try:
+        yield from run_in_chunks(
+            work,
+            fields,
+            workers=settings.WORKERS,
+            chunk_size=chunk_size or CHUNK,
+            when_crashed=when_crashed,
+            scheduler=settings.DASK_SCHEDULER,
+        )
+    except ClusterProblem as problem:
+        raise Unavailable(str(problem)) from problem
 
 
 def _raise_ceilings(metric_set: MetricSet, channels: Sequence[Channel]) -> None:
@@ -244,13 +258,7 @@ def _sample(channels: Sequence[Channel], image_ids: Sequence[int]) -> dict[str, 
     step = max(1, len(image_ids) // SAMPLED_FIELDS)
     chosen = image_ids[::step][:SAMPLED_FIELDS]
     samples: dict[str, list[previews.PlaneSample]] = defaultdict(list)
-    for chunk in run_in_chunks(
-        sample_fields,
-        _fields(chosen, channels),
-        workers=settings.WORKERS,
-        chunk_size=4,
-        when_crashed=lambda field: {},
-    ):
+    for chunk in _over_workers(sample_fields, _fields(chosen, channels), lambda field: {}, chunk_size=4):
         for field in chunk:
             for name, sample in field.items():
                 samples[name].append(sample)
