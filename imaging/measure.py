@@ -56,12 +56,14 @@ class MeasuredField:
     broken_uri: str = ""
 
 
-def measure_fields(fields: Iterable[Field], recipe: Sequence[ChannelRecipe]) -> list[MeasuredField]:
+def measure_fields(
+    fields: Iterable[Field], recipe: Sequence[ChannelRecipe], *, with_thumbnails: bool = True
+) -> list[MeasuredField]:
     """Measure a chunk of fields. A field that cannot be read gives its problem and stops nothing."""
-    return [measure_field(one, recipe) for one in fields]
+    return [measure_field(one, recipe, with_thumbnails=with_thumbnails) for one in fields]
 
 
-def measure_field(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
+def measure_field(one: Field, recipe: Sequence[ChannelRecipe], *, with_thumbnails: bool = True) -> MeasuredField:
     """Metrics of all channels (in the order of `metric_columns`), hashes and thumbnails of one field."""
     planes: list[Plane] = []
     for file in one.files:
@@ -85,7 +87,7 @@ def measure_field(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
         values=values,
         file_sha256=tuple(plane.sha256 for plane in planes),
         content_hash=content_hash((plane.sha256, file.page) for plane, file in zip(planes, one.files, strict=True)),
-        thumbnails=draw_thumbnails(planes, recipe),
+        thumbnails=draw_thumbnails(planes, recipe) if with_thumbnails else {},
     )
 
 

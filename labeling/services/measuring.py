@@ -14,6 +14,16 @@ from django.db.models import Max
 from django.utils import timezone
 
 from imaging import previews
+from imaging.calibration import (
+    EXTREMES,
+    SAMPLED_FIELDS,
+    SATURATED,
+    by_channel,
+    ceiling_of_samples,
+    ceiling_of_shares,
+    container_max_of,
+    spread,
+)
 from imaging.cluster import ClusterProblem
 from imaging.executor import run_in_chunks
 from imaging.measure import (
@@ -21,12 +31,11 @@ from imaging.measure import (
     Field,
     FileOfField,
     MeasuredField,
-    ceiling_of_channel,
     measure_fields,
     redraw_fields,
     sample_fields,
 )
-from imaging.metrics import METRIC_SET_VERSION, PLANE_METRICS, metric_columns
+from imaging.metrics import METRIC_SET_VERSION, metric_columns
 from imaging.previews import DisplayRange
 from labeling.models import (
     Channel,
@@ -44,11 +53,7 @@ from labeling.services.same_content import carry_labels
 
 Progress = Callable[[int, int], None]
 Result = TypeVar("Result")
-SAMPLED_FIELDS = 36
 CHUNK = 8  # fields a process gets at a time: about a second of work
-METRICS = {metric.key: metric for metric in PLANE_METRICS}
-SATURATED = METRICS["CellQC_SaturatedPercent"]
-EXTREMES = METRICS["ImageQuality_MinIntensity"], METRICS["ImageQuality_MaxIntensity"]
 BATCH = 1000  # Images whose files are asked for at once
 
 
@@ -167,9 +172,7 @@ def _raise_ceilings(metric_set: MetricSet, channels: Sequence[Channel]) -> None:
         shares = list(metric_set.measurements.order_by().values_list(*columns).distinct())
         if not shares:
             continue
-        container_max = _container_max(channel)
-        extremes = [(round(low * container_max), round(high * container_max)) for low, high in shares]
-        ceiling = ceiling_of_channel(extremes, container_max)
+        ceiling = ceiling_of_shares(shares, _container_max(channel))
         if ceiling > (channel.camera_ceiling or 0):
             channel.camera_ceiling = ceiling
             channel.save(update_fields=["camera_ceiling"])
@@ -200,7 +203,7 @@ def _mismeasured(metric_set: MetricSet, channels: Sequence[Channel]) -> list[int
 def _container_max(channel: Channel) -> int:
     """Largest value the files of a channel can hold."""
     bit_depth = ImageFile.objects.filter(channel=channel).aggregate(most=Max("bit_depth"))["most"]
-    return 2**bit_depth - 1
+    return container_max_of(bit_depth)
 
 
 def _columns(experiment: Experiment) -> list[str]:
@@ -248,21 +251,15 @@ def _set_missing_ranges(channels: Sequence[Channel], image_ids: Sequence[int]) -
         if channel.display_range is None:
             shown = previews.common_range(seen)
             channel.display_low, channel.display_high = shown.low, shown.high
-        extremes = [(sample.smallest, sample.largest) for sample in seen]
-        channel.camera_ceiling = channel.camera_ceiling or ceiling_of_channel(extremes, _container_max(channel))
+        channel.camera_ceiling = channel.camera_ceiling or ceiling_of_samples(seen, _container_max(channel))
         channel.save(update_fields=["display_low", "display_high", "camera_ceiling"])
 
 
 def _sample(channels: Sequence[Channel], image_ids: Sequence[int]) -> dict[str, list[previews.PlaneSample]]:
     """Samples by channel from fields spread evenly over the experiment."""
-    step = max(1, len(image_ids) // SAMPLED_FIELDS)
-    chosen = image_ids[::step][:SAMPLED_FIELDS]
-    samples: dict[str, list[previews.PlaneSample]] = defaultdict(list)
-    for chunk in _over_workers(sample_fields, _fields(chosen, channels), lambda field: {}, chunk_size=4):
-        for field in chunk:
-            for name, sample in field.items():
-                samples[name].append(sample)
-    return samples
+    chosen = spread(image_ids, SAMPLED_FIELDS)
+    chunks = _over_workers(sample_fields, _fields(chosen, channels), lambda field: {}, chunk_size=4)
+    return by_channel(field for chunk in chunks for field in chunk)
 
 
 def _crashed(field: Field) -> MeasuredField:
