@@ -171,6 +171,8 @@ SPECTACULAR_SETTINGS = {
 
 # --- computing -------------------------------------------------------------------------------------
 WORKERS = environment.whole_number("CELLQC_WORKERS", os.cpu_count() or 1)
+# The scheduler of a Dask cluster that does the heavy work, such as tcp://host:8786; this computer does it when empty.
+DASK_SCHEDULER = environment.text("CELLQC_DASK_SCHEDULER", "")
 # Folders and URI prefixes that images may be taken from; all when none is named.
 SOURCES = environment.words("CELLQC_SOURCES", "")
 

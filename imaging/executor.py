@@ -1,4 +1,4 @@
-"""Spread work over processes, a chunk at a time, with flat memory and without losing work to a crash."""
+"""Spread work over processes here or on a Dask cluster, a chunk at a time, with flat memory and nothing lost."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import cv2
 
+from imaging.cluster import CHUNKS_AHEAD_PER_WORKER, open_cluster
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# Enough chunks waiting that no process is ever idle, few enough that results never pile up.
-CHUNKS_AHEAD_PER_WORKER = 3
 
 
 def open_executor(workers: int) -> Executor:
@@ -31,12 +31,48 @@ def run_in_chunks(
     workers: int,
     chunk_size: int,
     when_crashed: Callable[[Item], Result],
+    scheduler: str = "",
 ) -> Iterator[list[Result]]:
     """Yield the results of each chunk as it is done, in no particular order.
 
-    An item that takes its process down with it (a decoder that crashes) is found by running the chunks
-    in flight again one item at a time, and gets the result of `when_crashed`. `work` must be importable.
+    On `workers` processes of this computer, or on all workers of the Dask cluster whose scheduler is at the address
+    `scheduler` (ClusterProblem when it cannot be used). An item that takes its process down with it (a decoder that
+    crashes) is found by running the suspected chunks again one item at a time, and gets the result of `when_crashed`.
+    `work` must be importable.
     """
+    if scheduler:
+        yield from _run_on_cluster(work, items, scheduler, chunk_size, when_crashed)
+    else:
+        yield from _run_here(work, items, workers, chunk_size, when_crashed)
+
+
+def _run_on_cluster(
+    work: Callable[[list[Item]], list[Result]],
+    items: Iterable[Item],
+    scheduler: str,
+    chunk_size: int,
+    when_crashed: Callable[[Item], Result],
+) -> Iterator[list[Result]]:
+    waiting = iter(items)
+    suspects: list[Item] = []
+    with open_cluster(scheduler) as cluster:
+        for chunk, results in cluster.run(work, iter(lambda: list(islice(waiting, chunk_size)), [])):
+            if results is None:
+                suspects += chunk
+            else:
+                yield results
+        # Last and one by one: beside the item that kills its workers an innocent one would seem guilty too.
+        for (item,), results in cluster.run(work, ([item] for item in suspects), at_once=1):
+            yield [when_crashed(item)] if results is None else results
+
+
+def _run_here(
+    work: Callable[[list[Item]], list[Result]],
+    items: Iterable[Item],
+    workers: int,
+    chunk_size: int,
+    when_crashed: Callable[[Item], Result],
+) -> Iterator[list[Result]]:
     waiting = iter(items)
     while True:
         in_flight: dict[Future[list[Result]], list[Item]] = {}

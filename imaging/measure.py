@@ -64,15 +64,17 @@ class MeasuredField:
     broken_uri: str = ""
 
 
-def measure_fields(fields: Iterable[Field], recipe: Sequence[ChannelRecipe]) -> list[MeasuredField]:
+def measure_fields(
+    fields: Iterable[Field], recipe: Sequence[ChannelRecipe], *, with_thumbnails: bool = True
+) -> list[MeasuredField]:
     """Measure a chunk of fields. A field that cannot be read gives its problem and stops nothing."""
-    return [measure_or_tell(one, recipe) for one in fields]
+    return [measure_or_tell(one, recipe, with_thumbnails=with_thumbnails) for one in fields]
 
 
-def measure_or_tell(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
+def measure_or_tell(one: Field, recipe: Sequence[ChannelRecipe], *, with_thumbnails: bool) -> MeasuredField:
     """As `measure_field`; what nobody expected is the problem of this field alone, and in the log."""
     try:
-        return measure_field(one, recipe)
+        return measure_field(one, recipe, with_thumbnails=with_thumbnails)
     except Exception:
         names = ", ".join(file.uri.rsplit("/", 1)[-1] for file in one.files)
         log.exception("measuring failed for %s", names)
@@ -80,7 +82,7 @@ def measure_or_tell(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredFiel
         return MeasuredField(one.key, problem=problem, broken_uri=one.files[0].uri)
 
 
-def measure_field(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
+def measure_field(one: Field, recipe: Sequence[ChannelRecipe], *, with_thumbnails: bool = True) -> MeasuredField:
     """Metrics of all channels (in the order of `metric_columns`), hashes and thumbnails of one field."""
     planes: list[Plane] = []
     for file in one.files:
@@ -110,7 +112,7 @@ def measure_field(one: Field, recipe: Sequence[ChannelRecipe]) -> MeasuredField:
         file_sha256=tuple(plane.sha256 for plane in planes),
         scalings=tuple(plane.scaling for plane in planes),
         content_hash=content_hash((plane.sha256, file.page) for plane, file in zip(planes, one.files, strict=True)),
-        thumbnails=draw_thumbnails(planes, recipe),
+        thumbnails=draw_thumbnails(planes, recipe) if with_thumbnails else {},
     )
 
 

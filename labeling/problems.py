@@ -17,7 +17,11 @@ class Conflict(Problem):
     """Things changed meanwhile, or it is not the moment for this (409)."""
 
 
-STATUS = {BadValue: 400, NotAllowed: 403, Conflict: 409}
+class Unavailable(Problem):
+    """Something this installation needs does not answer; the same may work later (503)."""
+
+
+STATUS = {BadValue: 400, NotAllowed: 403, Conflict: 409, Unavailable: 503}
 
 
 def status_of(problem: Problem) -> int:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from tests.buckets import account, bucket_server, plate_in_bucket  # noqa: F401 -- fixtures
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("CELLQC_SHARED", ROOT.parent / "shared")).resolve()
 # The same examples every time: a test that fails today fails tomorrow.

@@ -4,10 +4,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 
-import fsspec
-
 from imaging.layouts.model import Listing, SourceError, counted, file_name, natural_key, nothing_more
-from imaging.reading import local_path
+from imaging.reading import local_path, s3
+from imaging.reading.storage import filesystem_of
 from imaging.reading.vendor import how_to_read, is_vendor_format
 
 IMAGE_EXTENSIONS = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
@@ -104,24 +103,38 @@ def refuse_folder(error: OSError) -> None:
 
 def list_remote(source: str) -> tuple[str, list[str], list[str]]:
     """The source, the URIs of all files below it on other storage, and the Zarr folders."""
+    root = source.rstrip("/")
     try:
-        filesystem, path = fsspec.core.url_to_fs(source)
-        if not filesystem.exists(path):
-            raise SourceError(f"There is nothing at {source}.")
-        if filesystem.isfile(path):
+        filesystem, path = filesystem_of(source)
+        filesystem.invalidate_cache()  # plates are copied while this process lives
+        inside = filesystem.ls(path, detail=True)
+        names = {str(one["name"]).strip("/") for one in inside}
+        if names == {path.strip("/")} and inside[0]["type"] == "file":
             raise SourceError(f"{source} is a file; give the folder that holds the images.")
-        if any(filesystem.exists(f"{path.rstrip('/')}/{name}") for name in ("zarr.json", ".zattrs")):
-            return source.rstrip("/"), [], [source.rstrip("/")]  # its chunks need not be listed
-        found, zarrs = apart_from_zarrs([filesystem.unstrip_protocol(name) for name in filesystem.find(path)])
-        return source.rstrip("/"), found, zarrs
+        if any(file_name(name) in ("zarr.json", ".zattrs") for name in names):
+            return root, [], [root]  # its chunks need not be listed
+        is_flat = all(one["type"] == "file" for one in inside)
+        files = [str(one["name"]) for one in inside] if is_flat else filesystem.find(path)
+        # A bucket's "folders" may be there as empty objects.
+        found, zarrs = apart_from_zarrs([filesystem.unstrip_protocol(name) for name in files if not name.endswith("/")])
+        return root, found, zarrs
     except SourceError:
         raise
-    except PermissionError as error:
-        raise SourceError(f"{source} may not be read with this account's credentials.") from error
-    except (ImportError, ValueError) as error:
-        raise SourceError(f"This installation has no driver for {source.split('://')[0]}:// addresses.") from error
     except Exception as error:  # each storage driver has its own errors
-        raise SourceError(f"{source} could not be listed ({error}).") from error
+        raise SourceError(why_not_listed(source, error)) from error
+
+
+def why_not_listed(source: str, error: Exception) -> str:
+    """What a storage's error means, in a sentence."""
+    if words := s3.refusal(source, error):
+        return f"{source} {words}."
+    if isinstance(error, FileNotFoundError):
+        return f"There is nothing at {source}."
+    if isinstance(error, PermissionError):
+        return f"{source} may not be read with this account's credentials."
+    if isinstance(error, ImportError | ValueError):
+        return f"This installation has no driver for {source.split('://')[0]}:// addresses."
+    return f"{source} could not be listed ({error})."
 
 
 def apart_from_zarrs(uris: list[str]) -> tuple[list[str], list[str]]:

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
-import fsspec
-
 from imaging.layouts.imagexpress import IMAGEXPRESS
 from imaging.layouts.indexed import BadIndex, plane_at, read_index, text_of
 from imaging.layouts.listing import IMAGE_EXTENSIONS, index_files
@@ -28,6 +26,7 @@ from imaging.layouts.opera import MEASUREMENT, OPERA
 from imaging.layouts.patterns import ARRAYSCAN, PLAIN, SBS, WELL_PLATE_CHANNEL_SITE
 from imaging.layouts.yokogawa import YOKOGAWA
 from imaging.reading import UnreadableImage, local_path, open_file, reasons_for
+from imaging.reading.storage import filesystem_of
 
 TABLE = re.compile(r".+\.csv", re.IGNORECASE)
 COLUMN = re.compile(r"(?:Image_)?(FileName|PathName|URL|Frame|Metadata)_(.+)", re.IGNORECASE)
@@ -273,7 +272,7 @@ class Files:
 def names_in(folder: str) -> set[str]:
     """The names of the files in a folder, none when it cannot be listed."""
     try:
-        filesystem, path = fsspec.core.url_to_fs(local_path(folder) or folder)
+        filesystem, path = filesystem_of(local_path(folder) or folder)
         return {file_name(str(found).rstrip("/")) for found in filesystem.ls(path, detail=False)}
     except Exception:  # each storage has its own errors, and all mean that the files cannot be had
         return set()

@@ -8,9 +8,9 @@ import json
 import math
 from dataclasses import dataclass
 
-import fsspec
 import numpy as np
 
+from imaging.reading import s3
 from imaging.reading.problems import (
     DAMAGED,
     KINDS,
@@ -19,7 +19,7 @@ from imaging.reading.problems import (
     check_size,
     no_such_page,
 )
-from imaging.reading.storage import local_path, open_file, storage_answers
+from imaging.reading.storage import filesystem_of, local_path, open_file, storage_answers
 from imaging.reading.tiff import Header
 from imaging.reading.values import measured_bits
 
@@ -161,5 +161,5 @@ def remote_store(folder: str) -> object:
     import zarr.storage
 
     with storage_answers():
-        fsspec.core.url_to_fs(folder)  # its own error when there is no driver
-        return zarr.storage.FsspecStore.from_url(folder, read_only=True)
+        filesystem_of(folder)  # its own error when there is no driver
+        return zarr.storage.FsspecStore.from_url(folder, storage_options=s3.options_of(folder), read_only=True)

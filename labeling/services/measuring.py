@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -13,18 +14,28 @@ from django.db.models import Max
 from django.utils import timezone
 
 from imaging import previews
+from imaging.calibration import (
+    EXTREMES,
+    SAMPLED_FIELDS,
+    SATURATED,
+    by_channel,
+    ceiling_of_samples,
+    ceiling_of_shares,
+    container_max_of,
+    spread,
+)
+from imaging.cluster import ClusterProblem
 from imaging.executor import run_in_chunks
 from imaging.measure import (
     ChannelRecipe,
     Field,
     FileOfField,
     MeasuredField,
-    ceiling_of_channel,
     measure_fields,
     redraw_fields,
     sample_fields,
 )
-from imaging.metrics import METRIC_SET_VERSION, PLANE_METRICS, metric_columns
+from imaging.metrics import METRIC_SET_VERSION, metric_columns
 from imaging.previews import DisplayRange
 from labeling.models import (
     Channel,
@@ -36,17 +47,14 @@ from labeling.models import (
     RefusedFile,
     User,
 )
-from labeling.problems import BadValue, Conflict
+from labeling.problems import BadValue, Conflict, Unavailable
 from labeling.services import audit, thumbnails
 from labeling.services.same_content import carry_labels
 from labeling.services.scaling import warn_of_scaling
 
 Progress = Callable[[int, int], None]
-SAMPLED_FIELDS = 36
+Result = TypeVar("Result")
 CHUNK = 8  # fields a process gets at a time: about a second of work
-METRICS = {metric.key: metric for metric in PLANE_METRICS}
-SATURATED = METRICS["CellQC_SaturatedPercent"]
-EXTREMES = METRICS["ImageQuality_MinIntensity"], METRICS["ImageQuality_MaxIntensity"]
 BATCH = 1000  # Images whose files are asked for at once
 
 
@@ -109,13 +117,7 @@ def redraw_thumbnails(experiment: Experiment, *, progress: Progress | None = Non
     version = experiment.display_version + 1
     ids = list(experiment.images.filter(state=Image.State.READY).order_by("id").values_list("id", flat=True))
     n_done = n_failed = 0
-    for chunk in run_in_chunks(
-        partial(redraw_fields, recipe=_recipe(channels)),
-        _fields(ids, channels),
-        workers=settings.WORKERS,
-        chunk_size=CHUNK,
-        when_crashed=_crashed,
-    ):
+    for chunk in _over_workers(partial(redraw_fields, recipe=_recipe(channels)), _fields(ids, channels), _crashed):
         for drawn in chunk:
             thumbnails.store(experiment, version, drawn.key, drawn.thumbnails, channels)
             n_failed += bool(drawn.problem)
@@ -137,18 +139,35 @@ def _measure(
 ) -> int:
     """Measure these Images and keep what comes of each chunk at once; returns how many failed."""
     n_done = n_failed = 0
-    for chunk in run_in_chunks(
-        partial(measure_fields, recipe=_recipe(channels)),
-        _fields(image_ids, channels),
-        workers=settings.WORKERS,
-        chunk_size=CHUNK,
-        when_crashed=_crashed,
+    for chunk in _over_workers(
+        partial(measure_fields, recipe=_recipe(channels)), _fields(image_ids, channels), _crashed
     ):
         n_failed += _store_chunk(experiment, metric_set, channels, chunk)
         n_done += len(chunk)
         if progress:
             progress(n_done, len(image_ids))
     return n_failed
+
+
+def _over_workers(
+    work: Callable[[list[Field]], list[Result]],
+    fields: Iterator[Field],
+    when_crashed: Callable[[Field], Result],
+    *,
+    chunk_size: int | None = None,
+) -> Iterator[list[Result]]:
+    """What comes of each chunk of fields, worked on here or on the Dask cluster. Raises Unavailable without that."""
+    try:
+        yield from run_in_chunks(
+            work,
+            fields,
+            workers=settings.WORKERS,
+            chunk_size=chunk_size or CHUNK,
+            when_crashed=when_crashed,
+            scheduler=settings.DASK_SCHEDULER,
+        )
+    except ClusterProblem as problem:
+        raise Unavailable(str(problem)) from problem
 
 
 def _raise_ceilings(metric_set: MetricSet, channels: Sequence[Channel]) -> None:
@@ -161,9 +180,7 @@ def _raise_ceilings(metric_set: MetricSet, channels: Sequence[Channel]) -> None:
         shares = list(metric_set.measurements.order_by().values_list(*columns).distinct())
         if not shares:
             continue
-        container_max = _container_max(channel)
-        extremes = [(round(low * container_max), round(high * container_max)) for low, high in shares]
-        ceiling = ceiling_of_channel(extremes, container_max)
+        ceiling = ceiling_of_shares(shares, _container_max(channel))
         if ceiling > (channel.camera_ceiling or 0):
             channel.camera_ceiling = ceiling
             channel.save(update_fields=["camera_ceiling"])
@@ -194,7 +211,7 @@ def _mismeasured(metric_set: MetricSet, channels: Sequence[Channel]) -> list[int
 def _container_max(channel: Channel) -> int:
     """Largest value the files of a channel can hold."""
     bit_depth = ImageFile.objects.filter(channel=channel).aggregate(most=Max("bit_depth"))["most"]
-    return 2**bit_depth - 1
+    return container_max_of(bit_depth)
 
 
 def _columns(experiment: Experiment) -> list[str]:
@@ -242,27 +259,15 @@ def _set_missing_ranges(channels: Sequence[Channel], image_ids: Sequence[int]) -
         if channel.display_range is None:
             shown = previews.common_range(seen)
             channel.display_low, channel.display_high = shown.low, shown.high
-        extremes = [(sample.smallest, sample.largest) for sample in seen]
-        channel.camera_ceiling = channel.camera_ceiling or ceiling_of_channel(extremes, _container_max(channel))
+        channel.camera_ceiling = channel.camera_ceiling or ceiling_of_samples(seen, _container_max(channel))
         channel.save(update_fields=["display_low", "display_high", "camera_ceiling"])
 
 
 def _sample(channels: Sequence[Channel], image_ids: Sequence[int]) -> dict[str, list[previews.PlaneSample]]:
     """Samples by channel from fields spread evenly over the experiment."""
-    step = max(1, len(image_ids) // SAMPLED_FIELDS)
-    chosen = image_ids[::step][:SAMPLED_FIELDS]
-    samples: dict[str, list[previews.PlaneSample]] = defaultdict(list)
-    for chunk in run_in_chunks(
-        sample_fields,
-        _fields(chosen, channels),
-        workers=settings.WORKERS,
-        chunk_size=4,
-        when_crashed=lambda field: {},
-    ):
-        for field in chunk:
-            for name, sample in field.items():
-                samples[name].append(sample)
-    return samples
+    chosen = spread(image_ids, SAMPLED_FIELDS)
+    chunks = _over_workers(sample_fields, _fields(chosen, channels), lambda field: {}, chunk_size=4)
+    return by_channel(field for chunk in chunks for field in chunk)
 
 
 def _crashed(field: Field) -> MeasuredField:
