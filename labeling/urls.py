@@ -3,7 +3,7 @@
 from django.contrib.auth import views as auth
 from django.urls import path
 
-from labeling.views import audit, experiments, images, labels, overview, qc_sets, review
+from labeling.views import audit, experiments, images, importing, labels, overview, qc_sets, review
 
 urlpatterns = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("experiments/<int:pk>/progress/", overview.progress, name="progress"),
     path("experiments/<int:pk>/files/", overview.files, name="files"),
     path("experiments/<int:pk>/ingest/", overview.ingest, name="ingest"),
+    path("experiments/<int:pk>/import-metrics/", importing.import_table, name="import_metrics"),
     path("experiments/<int:pk>/measure/", overview.measure, name="measure"),
     path("experiments/<int:pk>/platemap/", overview.platemap, name="platemap"),
     path("experiments/<int:pk>/display/", overview.display, name="display"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.metrics import parse_column
+from imaging.metrics.foreign import columns_for_scoring
 from labeling.models import Experiment, Image, Measurement, MetricSet
 
 
@@ -23,10 +23,11 @@ class FeatureTable:
 def load_features(experiment: Experiment, metric_set: MetricSet) -> FeatureTable:
     """image_ids (N,), plate_ids (N,) and values (N, P) float32 of the columns that serve scoring.
 
-    Those are the metrics registered `for_scoring`: many that say the same would drown the few that see a fibre.
+    Those are the metrics registered `for_scoring`: many that say the same would drown the few that see a fibre. A
+    set of other software has none of them; there all count that are no set-up.
     """
     channels = [channel.name for channel in experiment.channels.all()]
-    columns = [n for n, column in enumerate(metric_set.columns) if parse_column(column, channels)[0].for_scoring]
+    columns = columns_for_scoring(metric_set.columns, channels)
     rows = (
         Measurement.objects.filter(metric_set=metric_set, image__state=Image.State.READY)
         .order_by("image_id")

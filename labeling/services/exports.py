@@ -21,7 +21,7 @@ from labeling.problems import BadValue, Conflict
 from labeling.services import audit
 from labeling.services.image_facts import all_facts, basis_of
 from labeling.services.manifests import csv_of
-from labeling.services.measuring import current_metric_set
+from labeling.services.metric_sets import current_metric_set
 
 BATCH = 2000
 CSV, PARQUET, LOADDATA = "csv", "parquet", "loaddata"

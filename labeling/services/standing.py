@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from django.db.models import Count
 
-from imaging.metrics import parse_column
+from imaging.metrics.foreign import meaning_of, title_of
 from labeling.models import Image, Measurement, MetricSet
 
 FEWEST_IMAGES = 8  # below this "higher than 88 % of the plate" means nothing
@@ -28,22 +30,37 @@ class Standing:
 
 def standings(image: Image, metric_set: MetricSet, *, most: int = 6) -> list[Standing]:
     """The metrics that set an image apart most from its plate, the farthest first; empty when it has none."""
-    own = Measurement.objects.filter(image=image, metric_set=metric_set).values_list("values", flat=True).first()
-    if own is None:
-        return []
-    n_measured = Measurement.objects.filter(metric_set=metric_set, image__plate=image.plate).count()
-    if n_measured < FEWEST_IMAGES:
-        return []
-    values = np.asarray(own, float)
-    plate, median, spread = _plate_statistics(metric_set.pk, image.plate_id, n_measured)
+    return standings_of([image], metric_set, most=most)[image.pk]
+
+
+def standings_of(images: Sequence[Image], metric_set: MetricSet, *, most: int = 6) -> dict[int, list[Standing]]:
+    """The same by image id for the images of one page: three queries, and one for each plate not seen lately."""
+    rows = Measurement.objects.filter(image__in=[image.pk for image in images], metric_set=metric_set)
+    values = dict(rows.order_by().values_list("image_id", "values"))
+    measured = Measurement.objects.filter(metric_set=metric_set, image__plate__in={one.plate_id for one in images})
+    n_measured = dict(measured.order_by().values_list("image__plate").annotate(n=Count("pk"))) if values else {}
+    channels = tuple(metric_set.experiment.channels.values_list("name", flat=True)) if values else ()
+    return {
+        image.pk: _standings(
+            np.asarray(values[image.pk], float), metric_set, image.plate_id, n_measured[image.plate_id], channels, most
+        )
+        if image.pk in values and n_measured[image.plate_id] >= FEWEST_IMAGES
+        else []
+        for image in images
+    }
+
+
+def _standings(
+    values: np.ndarray, metric_set: MetricSet, plate_id: int, n_measured: int, channels: tuple[str, ...], most: int
+) -> list[Standing]:
+    plate, median, spread = _plate_statistics(metric_set.pk, plate_id, n_measured)
     deviation = np.divide(values - median, spread, out=np.zeros_like(values), where=spread > 0)
     deviation = np.nan_to_num(deviation)
     below = np.nanmean(plate < values, axis=0) * 100
     above = np.nanmean(plate > values, axis=0) * 100
-    channels = list(image.experiment.channels.values_list("name", flat=True))
     found: list[Standing] = []
     for n in np.argsort(-np.abs(deviation)):
-        metric, channel = parse_column(metric_set.columns[n], channels)
+        metric, channel = meaning_of(metric_set.columns[n], channels)
         if metric.is_setup or not deviation[n]:
             continue
         is_high = deviation[n] > 0
@@ -52,12 +69,12 @@ def standings(image: Image, metric_set: MetricSet, *, most: int = 6) -> list[Sta
         found.append(
             Standing(
                 channel,
-                metric.key.partition("_")[2].replace("_", " at "),
+                title_of(metric),
                 float(values[n]),
                 metric.unit,
                 float(below[n]),
                 float(deviation[n]),
-                f"{channel} {direction} than {_crowd(share, n_measured)}",
+                f"{channel or metric.name} {direction} than {_crowd(share, n_measured)}",
             )
         )
         if len(found) == most:

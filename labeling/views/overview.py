@@ -29,11 +29,12 @@ from labeling.services.experiments import apply_platemap, set_display_ranges
 from labeling.services.ingest import queue_ingest
 from labeling.services.jobs import start_job
 from labeling.services.measuring import sampled_ranges
-from labeling.services.overview import progress_of
+from labeling.services.overview import n_to_measure, progress_of
 from labeling.services.same_content import identical_images
 from labeling.templatetags.lab import counted, percent, score
 from labeling.views.access import requires
 from labeling.views.experiments import SourceForm
+from labeling.views.importing import ImportForm
 
 RECENT = 12
 LISTED_FILES = 500
@@ -155,7 +156,7 @@ def _number(request: HttpRequest, name: str) -> float:
 def _overview_of(experiment: Experiment) -> dict[str, object]:
     progress = progress_of([experiment])[experiment.pk]
     n_images, n_broken, n_measured = progress.n_images, progress.n_broken, progress.n_measured
-    n_labels = progress.n_labelled
+    n_labels, n_left = progress.n_labelled, n_images - n_broken - n_measured
     run = ScoreRun.objects.defer("vector").latest_of(experiment)
     cutoff = Cutoff.objects.current(run) if run else None
     preview = preview_cutoff(run, CutoffChoice(cutoff.value, cutoff.how)) if run and cutoff else None
@@ -165,8 +166,8 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         Step("Ingest", f"{counted(n_images)} fields", n_images > 0, "#add-images"),
         Step(
             "Measure",
-            f"{counted(n_measured)} of {counted(n_images - n_broken)}",
-            n_images > 0 and n_measured >= n_images - n_broken,
+            f"{counted(n_measured)} of {counted(n_images - n_broken)}{', imported' if progress.is_imported else ''}",
+            n_images > 0 and n_left <= 0,
         ),
         Step("Score", f"{counted(run.n_images)} scored" if run else "not yet", run is not None),
         Step(
@@ -193,7 +194,8 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         "n_files": ImageFile.objects.filter(image__experiment=experiment).count(),
         "n_refused": experiment.refused_files.filter(resolved_at__isnull=True).count(),
         "n_broken": n_broken,
-        "n_due": n_images - n_broken - n_measured,
+        # Fields of a table without files are never due, whatever is left.
+        "n_due": n_to_measure(experiment) if n_left > 0 or progress.is_imported else 0,
         "run": run,
         "cutoff": cutoff,
         "preview": preview,
@@ -203,4 +205,5 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         "is_busy": any(not job.is_finished for job in jobs),
         "events": AuditEvent.objects.filter(experiment=experiment).exclude(action="image.labelled")[:RECENT],
         "source_form": SourceForm(),
+        "import_form": ImportForm(),
     }

@@ -23,6 +23,7 @@ from labeling.services.cutoffs import (
     preview_cutoff,
     save_cutoff,
 )
+from labeling.services.placeholders import describe_bands
 from labeling.services.scores import scores_of
 from labeling.views.access import requires
 
@@ -131,7 +132,9 @@ def _bands(request: HttpRequest, run: ScoreRun, choice: CutoffChoice, saved: Cut
         "saved": saved,
         "preview": preview_cutoff(run, choice),
         "place": "review",
-        "bands": [read_band(run, rule, choice.value, limit=limit, after=after) for rule in rules.values()],
+        "bands": describe_bands(
+            (read_band(run, rule, choice.value, limit=limit, after=after) for rule in rules.values()), run.experiment
+        ),
         "band": name,
     }
 

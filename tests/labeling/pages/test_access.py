@@ -20,6 +20,7 @@ ADDRESSES = {
     "progress": ("get", "experiment", Action.LOOK),
     "files": ("get", "experiment", Action.LOOK),
     "ingest": ("post", "experiment", Action.INGEST),
+    "import_metrics": ("post", "experiment", Action.INGEST),
     "measure": ("post", "experiment", Action.INGEST),
     "platemap": ("post", "experiment", Action.INGEST),
     "display": ("post", "experiment", Action.SET_CUTOFF),
