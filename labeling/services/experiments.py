@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from django.db import transaction
 
@@ -59,10 +59,12 @@ def colour_of(name: str, position: int) -> str:
 
 
 @transaction.atomic
-def apply_platemap(experiment: Experiment, platemap: PlateMap, *, by: User, reason: str = "") -> list[str]:
+def apply_platemap(
+    experiment: Experiment, platemap: PlateMap, *, by: User, reason: str = "", only: Collection[str] = ()
+) -> list[str]:
     """Give wells their roles, control classes and treatments. Returns what could not be applied, in words.
 
-    Rows that name no plate go to every plate of the experiment.
+    Rows that name no plate go to every plate of the experiment, or to those whose barcodes are in `only`.
     """
     plates = {plate.barcode: plate for plate in experiment.plates.all()}
     wells = {
@@ -70,11 +72,13 @@ def apply_platemap(experiment: Experiment, platemap: PlateMap, *, by: User, reas
         for well in Well.objects.filter(plate__experiment=experiment).select_related("plate")
     }
     errors, changed = list(platemap.errors), []
+    errors += [f"Plate map: there is no plate {barcode} in {experiment.name}." for barcode in set(only) - plates.keys()]
+    unnamed = [plate for plate in plates.values() if not only or plate.barcode in only]
     for row in platemap.rows:
         if row.plate is not None and row.plate not in plates:
             errors.append(f"Plate map: there is no plate {row.plate} in {experiment.name} (well {row.well.name}).")
             continue
-        for plate in [plates[row.plate]] if row.plate is not None else plates.values():
+        for plate in [plates[row.plate]] if row.plate is not None else unnamed:
             well = wells.get((plate.pk, row.well.row, row.well.column))
             if well is not None and _describe(well, row):
                 changed.append(well)
@@ -83,7 +87,8 @@ def apply_platemap(experiment: Experiment, platemap: PlateMap, *, by: User, reas
         "platemap.applied",
         experiment,
         by=by,
-        new={"rows": len(platemap.rows), "wells_changed": len(changed), "errors": len(errors)},
+        new={"rows": len(platemap.rows), "wells_changed": len(changed), "errors": len(errors)}
+        | ({"plates": sorted(only)} if only else {}),
         reason=reason,
     )
     return errors

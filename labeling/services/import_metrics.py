@@ -47,6 +47,7 @@ class ImportReport:
     n_problems: int = 0
     problems: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    plates: list[str] = field(default_factory=list)
 
     @property
     def changed_nothing(self) -> bool:
@@ -102,6 +103,7 @@ def import_metrics(
         n_problems=read.n_problems,
         problems=[(problem.where(read.name), problem.reason) for problem in read.problems],
         notes=list(read.notes),
+        plates=sorted({place.plate for place in read.places}),
     )
     found = find_files(read, images)
     with transaction.atomic():

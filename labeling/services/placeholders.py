@@ -11,6 +11,8 @@ from labeling.services.metric_sets import current_metric_set
 from labeling.services.standing import standings_of
 
 SHOWN = 3
+LOOKED_AT = 8  # several metrics may say the same of a channel
+ENOUGH = 500  # images of a plate to compare with: a page may show images of many plates
 
 
 def describe_tiles(tiles: Sequence[Tile], experiment: Experiment) -> list[Tile]:
@@ -19,10 +21,9 @@ def describe_tiles(tiles: Sequence[Tile], experiment: Experiment) -> list[Tile]:
     metric_set = current_metric_set(experiment) if without else None
     if metric_set is None:
         return list(tiles)
-    standings = standings_of(without, metric_set, most=SHOWN)
-    return [
-        replace(tile, words=tuple(standing.words for standing in standings.get(tile.image.pk, ()))) for tile in tiles
-    ]
+    standings = standings_of(without, metric_set, most=LOOKED_AT, compared_with=ENOUGH)
+    words = {pk: tuple(dict.fromkeys(one.brief for one in found))[:SHOWN] for pk, found in standings.items()}
+    return [replace(tile, words=words.get(tile.image.pk, ())) for tile in tiles]
 
 
 def describe_bands(bands: Iterable[Band], experiment: Experiment) -> list[Band]:

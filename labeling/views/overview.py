@@ -117,7 +117,8 @@ def platemap(request: HttpRequest, pk: int) -> HttpResponse:
     if file is None:
         raise BadValue("Choose the plate map's CSV file first.")
     read = read_platemap(file.read(), file.name)
-    errors = apply_platemap(experiment, read, by=request.user)
+    only = [request.POST["plate"]] if request.POST.get("plate") else []
+    errors = apply_platemap(experiment, read, by=request.user, only=only)
     messages.success(request, f"{len(read.rows):,} wells of the plate map were read.")
     for note in read.notes:
         messages.info(request, note)

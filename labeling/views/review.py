@@ -57,6 +57,7 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
     saved = Cutoff.objects.current(run)
     choice = _choice(request, run, saved)
     context = _frame(request, experiment) | _bands(request, run, choice, saved)
+    context["bands"] = describe_bands(context["bands"], experiment)
     if request.htmx:
         return render(request, "labeling/_bands.html", context)
     context |= _explorer(run, choice)
@@ -132,9 +133,7 @@ def _bands(request: HttpRequest, run: ScoreRun, choice: CutoffChoice, saved: Cut
         "saved": saved,
         "preview": preview_cutoff(run, choice),
         "place": "review",
-        "bands": describe_bands(
-            (read_band(run, rule, choice.value, limit=limit, after=after) for rule in rules.values()), run.experiment
-        ),
+        "bands": [read_band(run, rule, choice.value, limit=limit, after=after) for rule in rules.values()],
         "band": name,
     }
 

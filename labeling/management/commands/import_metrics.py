@@ -42,27 +42,34 @@ class Command(ExperimentCommand):
                 job = queue_import(experiment, by=by, table=table, **given)
                 self.stdout.write(f"Queued as job {job.pk}; the worker does it. Use --wait to do it here.")
             return
-        codes = [self._import(experiment, table, by=by, **given) for table in tables]
-        if options["platemap"]:
-            errors = apply_platemap(experiment, read_platemap(options["platemap"]), by=by)
-            self._list("Plate map", errors)
-            codes.append(1 if errors else 0)
-        if any(codes):
-            sys.exit(2 if all(code == 2 for code in codes[: len(tables)]) else 1)
+        reports = [self._import(experiment, table, by=by, **given) for table in tables]
+        if not any(reports):
+            sys.exit(2)
+        errors = self._platemap(experiment, options["platemap"], reports, by=by)
+        if errors or any(report is None or report.n_problems for report in reports):
+            sys.exit(1)
 
-    def _import(self, experiment: Experiment, table: str, *, by: User, **given: Any) -> int:
-        """The exit code of one table: the others are taken whatever comes of it."""
+    def _import(self, experiment: Experiment, table: str, *, by: User, **given: Any) -> ImportReport | None:
+        """What came of one table; None, with the reason told, when nothing did. The others are taken all the same."""
         try:
             report = import_metrics(experiment, table, by=by, progress=TerminalProgress("fields"), **given)
         except Problem as problem:
             self.stderr.write(str(problem))
-            return 2
-        self._tell(report)
-        return 1 if report.n_problems else 0
-
-    def _tell(self, report: ImportReport) -> None:
+            return None
         self.stdout.write(report.summary)
         self._list("Not taken", [f"{where}: {reason}" for where, reason in report.problems])
+        return report
+
+    def _platemap(
+        self, experiment: Experiment, path: str | None, reports: list[ImportReport | None], *, by: User
+    ) -> list[str]:
+        """Apply the map to the plates of these tables; rows that name a plate go there."""
+        if not path:
+            return []
+        plates = {plate for report in reports if report for plate in report.plates}
+        errors = apply_platemap(experiment, read_platemap(path), by=by, only=plates)
+        self._list("Plate map", errors)
+        return errors
 
     def _list(self, title: str, lines: list[str]) -> None:
         if not lines:
