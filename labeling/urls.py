@@ -11,6 +11,7 @@ urlpatterns = [
     path("password/", auth.PasswordChangeView.as_view(success_url="/"), name="password_change"),
     path("", experiments.index, name="experiments"),
     path("experiments/new/", experiments.new, name="new_experiment"),
+    path("experiments/new/table/", importing.new, name="new_from_table"),
     path("experiments/<int:pk>/", overview.overview, name="overview"),
     path("experiments/<int:pk>/progress/", overview.progress, name="progress"),
     path("experiments/<int:pk>/files/", overview.files, name="files"),

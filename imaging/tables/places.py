@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import TypeVar
 
 from imaging.layouts.loaddata import groups_of_name, plate_of
 from imaging.layouts.names import clean_name
 from imaging.tables.model import CellError, FieldPlace
 from imaging.wells import WellPosition, parse_column, parse_row, parse_well
 
+Parsed = TypeVar("Parsed")
 LARGEST_NUMBER = 2**31 - 1  # of a site or timepoint
 
 
@@ -36,7 +38,7 @@ class PlaceReader:
 
     def _well(self, cells: Mapping[str, str], named: Mapping[str, str]) -> WellPosition:
         if cells.get("well"):
-            return self._parsed("well", parse_well, cells["well"])
+            return self._parsed("well", _well_of, cells["well"])
         if cells.get("row") and cells.get("column"):
             row, column = _whole(cells["row"]), _whole(cells["column"])
             return WellPosition(
@@ -62,17 +64,29 @@ class PlaceReader:
 
     def _number(self, group: str, cells: Mapping[str, str], named: Mapping[str, str]) -> int:
         text = cells.get(group) or named.get(group) or "1"
-        plain = re.sub(r"^(site|field|fov|s|f|t)[ _-]?(?=[0-9])", "", _whole(text), flags=re.IGNORECASE)
-        if re.fullmatch(r"[0-9]{1,10}", plain) is None or int(plain) > LARGEST_NUMBER:
+        number = _number_of(text)
+        if number is None:
             reason = f"{text!r} is not a whole number from 0; number the {group}s of a well."
             raise CellError(self.headers.get(group, group), reason)
-        return int(plain)
+        return number
 
-    def _parsed(self, group: str, parse, text: str):  # type: ignore[no-untyped-def]  # either a place or a number
+    def _parsed(self, group: str, parse: Callable[[str], Parsed], text: str) -> Parsed:
         try:
             return parse(text)
         except ValueError as error:
             raise CellError(self.headers.get(group, group), str(error)) from error
+
+
+# The same few texts come back in every row.
+_well_of = lru_cache(maxsize=4096)(parse_well)
+
+
+@lru_cache(maxsize=4096)
+def _number_of(text: str) -> int | None:
+    """The number of a site or time, such as 3, 3.0, s3 or f03; None when it is none."""
+    plain = re.sub(r"^(site|field|fov|s|f|t)[ _-]?(?=[0-9])", "", _whole(text), flags=re.IGNORECASE)
+    is_number = re.fullmatch(r"[0-9]{1,10}", plain) is not None and int(plain) <= LARGEST_NUMBER
+    return int(plain) if is_number else None
 
 
 def _whole(text: str) -> str:

@@ -45,18 +45,25 @@ class _Metric:
 
     candidate: Candidate
     parts: list[np.ndarray] = field(default_factory=list)
-    n_filled: int = 0
+    n_numbers: int = 0
     bad: list[tuple[int, str]] = field(default_factory=list)
     n_bad: int = 0
 
     @property
     def is_metric(self) -> bool:
         """Named as one, or mostly numbers; a column of words is none."""
-        return self.candidate.is_sure or (self.n_filled > 0 and 2 * self.n_bad <= self.n_filled)
+        return self.candidate.is_sure or (self.n_numbers > 0 and self.n_bad <= self.n_numbers)
 
     @property
     def name(self) -> str:
         return self.candidate.name
+
+    def add_bad(self, cells: pl.Series, numbers: pl.Series, rows: list[int]) -> None:
+        """Note the filled cells of a batch that are no numbers."""
+        is_filled = cells.is_not_null() & ~cells.cast(pl.String).str.to_lowercase().is_in(MISSING)
+        bad = (is_filled & numbers.is_null()).arg_true().to_list()
+        self.n_bad += len(bad)
+        self.bad += [(rows[n], str(cells[n])) for n in bad[: MOST_OF_A_COLUMN - len(self.bad)]]
 
 
 class _Reading:
@@ -154,8 +161,8 @@ class _Reading:
                 self.files[channel].addresses.append(addresses[n])
                 self.files[channel].pages.append(pages[n])
         self.kept.append(kept)
-        for metric in self.metrics:
-            self._add_numbers(metric, batch[str(metric.candidate.index)], numbers)
+        if self.metrics:
+            self._add_numbers(batch, numbers)
 
     def _texts(self, batch: pl.DataFrame, index: int | None) -> list[str]:
         if index is None:
@@ -179,26 +186,28 @@ class _Reading:
         address = next((addresses[n] for addresses, _ in files.values() if addresses[n]), "")
         return self.place_of.read(cells, address)
 
-    def _add_numbers(self, metric: _Metric, column: pl.Series, rows: list[int]) -> None:
-        if column.dtype == pl.String:
-            text = column.str.strip_chars()
-            if self.table.separator == ";":
-                text = text.str.replace(COMMA, "$1.$2")
-            filled = text.is_not_null() & ~text.str.to_lowercase().is_in(MISSING)
-            numbers = text.cast(pl.Float64, strict=False)
-        elif column.dtype.is_nested() or column.dtype.is_temporal() or column.dtype == pl.Binary:
-            filled, numbers = column.is_not_null(), pl.Series([None] * len(column), dtype=pl.Float64)
-        else:
-            filled = column.is_not_null()
-            numbers = column.cast(pl.Float64, strict=False)
-        with np.errstate(over="ignore"):
-            values = numbers.to_numpy().astype(np.float32)
-        is_bad = (filled & numbers.is_null()).to_numpy()
-        metric.n_filled += int(filled.sum())
-        metric.n_bad += int(is_bad.sum())
-        for n in np.flatnonzero(is_bad)[: MOST_OF_A_COLUMN - len(metric.bad)].tolist():
-            metric.bad.append((rows[n], str(column[n])))
-        metric.parts.append(np.where(np.isfinite(values), values, np.float32(np.nan)))
+    def _add_numbers(self, batch: pl.DataFrame, rows: list[int]) -> None:
+        """The numbers of all metrics at once; a column with cells that are none is looked at once more."""
+        cells = batch.select(self._cells(batch[str(metric.candidate.index)]) for metric in self.metrics)
+        numbers = cells.cast(pl.Float64, strict=False)
+        for metric in self.metrics:
+            name = str(metric.candidate.index)
+            with np.errstate(over="ignore"):
+                values = numbers[name].to_numpy().astype(np.float32)
+            values[~np.isfinite(values)] = np.nan
+            metric.parts.append(values)
+            metric.n_numbers += len(values) - int(np.isnan(values).sum())
+            if numbers[name].null_count() > cells[name].null_count():
+                metric.add_bad(cells[name], numbers[name], rows)
+
+    def _cells(self, column: pl.Series) -> pl.Series:
+        """A column as text or numbers; what can be neither is text that is no number."""
+        if column.dtype.is_nested() or column.dtype.is_temporal() or column.dtype == pl.Binary:
+            return column.is_not_null().replace_strict({True: "no number", False: None}, return_dtype=pl.String)
+        if column.dtype != pl.String:
+            return column
+        text = column.str.strip_chars()
+        return text.str.replace(COMMA, "$1.$2") if self.table.separator == ";" else text
 
     def _tell_bad_cells(self, used: list[_Metric]) -> None:
         for metric in used:

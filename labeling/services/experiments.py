@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from django.db import transaction
 
 from imaging.platemap import PlateMap, PlateMapRow
-from labeling.models import Channel, Experiment, Job, User, Well
+from labeling.models import Channel, Experiment, ImageFile, Job, RefusedFile, User, Well
 from labeling.problems import BadValue
 from labeling.services import audit
 from labeling.services.jobs import start_job
@@ -48,6 +48,18 @@ def add_channels(experiment: Experiment, names: Sequence[str]) -> dict[str, Chan
         colour = "#ffffff" if alone else colour_of(name, position)
         channels[name] = Channel.objects.create(experiment=experiment, position=position, name=name, colour=colour)
     return channels
+
+
+def channels_of_files(experiment: Experiment, names: Sequence[str]) -> dict[str, Channel]:
+    """As `add_channels`, for channels that have files: those that only a table named give way to them.
+
+    CellProfiler's OrigDAPI is the DAPI of the files; kept beside it, every field would lack a channel for ever.
+    """
+    channels = experiment.channels.all()
+    has_files = ImageFile.objects.filter(channel__in=channels).exists()
+    if not has_files and not RefusedFile.objects.filter(channel__in=channels).exists():
+        channels.delete()
+    return add_channels(experiment, names)
 
 
 def colour_of(name: str, position: int) -> str:

@@ -19,7 +19,7 @@ from imaging.wells import smallest_format
 from labeling.models import Channel, Experiment, Image, ImageFile, Job, Plate, RefusedFile, User, Well
 from labeling.problems import BadValue
 from labeling.services import audit
-from labeling.services.experiments import add_channels
+from labeling.services.experiments import channels_of_files
 from labeling.services.jobs import start_job
 from labeling.services.same_content import moved_files
 
@@ -109,7 +109,7 @@ def ingest_source(
             experiment, [RefusedFile(experiment=experiment, uri=uri, reason=why) for uri, why in report.refused]
         )
         _store_addresses(moved)
-        channels = add_channels(experiment, understood.channels)
+        channels = channels_of_files(experiment, understood.channels)
         for barcode in sorted(by_plate):
             _store_plate(experiment, barcode, by_plate[barcode], channels, facts, refusals, report)
         report.incomplete = _find_incomplete(experiment, channels)

@@ -259,6 +259,15 @@ def test_taking_images_in_leaves_fields_of_a_table_whole(take, empty, scientist,
     assert not empty.images.broken().exists()
 
 
+def test_channels_that_only_a_table_named_give_way_to_those_of_the_files(take, empty, scientist, tmp_path):
+    take("plate,well,ImageQuality_FocusScore_OrigDNA,ImageQuality_FocusScore_OrigER\nOther,B02,1,1\n")
+    assert [channel.name for channel in empty.channels.all()] == ["OrigDNA", "OrigER"]
+    ingest_source(empty, str(write_plate(tmp_path / "P1")), by=scientist)
+    assert [channel.name for channel in empty.channels.all()] == ["DNA", "ER"]
+    assert not empty.images.broken().exists()
+    assert "4 fields measured" in measure_experiment(empty, by=scientist)
+
+
 # --- with its files -------------------------------------------------------------------------------------
 
 

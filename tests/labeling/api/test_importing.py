@@ -5,7 +5,7 @@ import io
 import pytest
 from django.core.files.storage import default_storage
 
-from labeling.models import Job, Score
+from labeling.models import Job, Score, Well
 from tests.factories import make_experiment
 
 ROWS = "".join(f"P1,B{n:02d},{n},{n * n % 7}\n" for n in range(1, 13))
@@ -97,8 +97,8 @@ def test_a_plate_map_can_be_for_one_plate(as_scientist, scientist):
     address = f"/api/v1/experiments/{experiment.pk}/platemap/"
     answer = as_scientist.post(address, {"file": file, "plate": "P2"}, format="multipart")
     assert answer.json() == {"rows": 1, "errors": []}
-    wells = experiment.plates.values_list("barcode", "wells__treatment").filter(wells__row=1, wells__column=1)
-    assert dict(wells) == {"P1": {}, "P2": {"genotype": "WT"}}
+    wells = Well.objects.filter(plate__experiment=experiment, row=1, column=1)
+    assert dict(wells.values_list("plate__barcode", "treatment")) == {"P1": {}, "P2": {"genotype": "WT"}}
     file = sent("well,genotype\nA01,WT\n", "map.csv")
     answer = as_scientist.post(address, {"file": file, "plate": "P9"}, format="multipart")
     assert answer.json()["errors"] == [f"Plate map: there is no plate P9 in {experiment.name}."]
