@@ -3,6 +3,7 @@
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
+from labeling.services import import_metrics as importing
 from labeling.services import ingest as ingesting
 from labeling.services import jobs, measuring
 
@@ -15,6 +16,11 @@ def ingest(*, job_id: int) -> None:
             ingesting.ingest_source(job.experiment, by=job.requested_by, progress=progress, **job.parameters).summary
         ),
     )
+
+
+@app.task(name="labeling.tasks.import_metrics")
+def import_metrics(*, job_id: int) -> None:
+    jobs.run_job(job_id, importing.run_import)
 
 
 @app.task(name="labeling.tasks.measure")

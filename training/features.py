@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.metrics import parse_column
+from imaging.metrics.foreign import columns_for_scoring
 from labeling.models import Experiment, MetricSet
 from labeling.services.measurements import load_measurements
 
@@ -24,9 +24,10 @@ class FeatureTable:
 def load_features(experiment: Experiment, metric_set: MetricSet) -> FeatureTable:
     """image_ids (N,), plate_ids (N,) and values (N, P) float32 of the columns that serve scoring.
 
-    Those are the metrics registered `for_scoring`: many that say the same would drown the few that see a fibre.
+    Those are the metrics registered `for_scoring`: many that say the same would drown the few that see a fibre. A
+    set of other software has none of them; there all count that are no set-up.
     """
     channels = [channel.name for channel in experiment.channels.all()]
-    columns = [n for n, column in enumerate(metric_set.columns) if parse_column(column, channels)[0].for_scoring]
+    columns = columns_for_scoring(metric_set.columns, channels)
     metrics = load_measurements(metric_set, columns, ready_only=True)
     return FeatureTable(*metrics, tuple(metric_set.columns[n] for n in columns))

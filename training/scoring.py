@@ -9,7 +9,7 @@ import numpy as np
 
 from labeling.models import Experiment, Image, ScoreKind, ScoreRun, User, Well
 from labeling.problems import BadValue, Conflict
-from labeling.services.measuring import current_metric_set
+from labeling.services.metric_sets import current_metric_set
 from labeling.services.scores import store_scores
 from training.features import FeatureTable, load_features
 from training.learners.isolation import IsolationScorer

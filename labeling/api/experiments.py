@@ -83,7 +83,11 @@ class PlateMapViewSet(GenericViewSet):
         request={
             "multipart/form-data": {
                 "type": "object",
-                "properties": {"file": {"type": "string", "format": "binary"}, "reason": {"type": "string"}},
+                "properties": {
+                    "file": {"type": "string", "format": "binary"},
+                    "reason": {"type": "string"},
+                    "plate": {"type": "string", "description": "Of rows that name none; every plate when empty"},
+                },
                 "required": ["file"],
             },
             "text/csv": OpenApiTypes.BINARY,
@@ -94,7 +98,8 @@ class PlateMapViewSet(GenericViewSet):
         """Roles, control classes and treatments of wells, from a table. Rows that make no sense are told."""
         experiment, (name, content, reason) = find_experiment(experiment_id), _sent_table(request)
         platemap = read_platemap(content, name=name)
-        errors = apply_platemap(experiment, platemap, by=request.user, reason=reason)
+        plate = "" if isinstance(request.data, bytes) else request.data.get("plate", "")
+        errors = apply_platemap(experiment, platemap, by=request.user, reason=reason, only=[plate] if plate else [])
         return Response({"rows": len(platemap.rows), "errors": [str(error) for error in errors]})
 
 

@@ -74,6 +74,22 @@ class IngestSerializer(serializers.Serializer):
     )
 
 
+class ImportSerializer(serializers.Serializer):
+    """A table of metrics by its address. As a form, `file` is the table itself instead."""
+
+    table = serializers.CharField(help_text="Path or address of a CSV or Parquet file, as the server sees it")
+    plate = serializers.CharField(required=False, help_text="The barcode, where the table does not tell it")
+    images = serializers.CharField(required=False, help_text="A folder with the files that the table names")
+
+
+class ImportFormSerializer(serializers.Serializer):
+    """The table itself."""
+
+    file = serializers.FileField()
+    plate = serializers.CharField(required=False)
+    images = serializers.CharField(required=False)
+
+
 class QueuedSerializer(serializers.Serializer):
     """Work that was queued: follow it at `url`."""
 
@@ -138,7 +154,7 @@ class ImageSerializer(serializers.Serializer):
 
     def get_thumbnail(self, facts: ImageFacts) -> str | None:
         """Nothing to see before it was measured."""
-        if not facts.image.content_hash:
+        if not facts.image.has_picture:
             return None
         version = self.context["experiment"].display_version
         return reverse("thumbnail", args=[facts.image.pk, version, COMPOSITE])

@@ -8,6 +8,7 @@ from labeling.api.audit import AuditViewSet
 from labeling.api.cutoffs import CutoffViewSet
 from labeling.api.experiments import ExperimentViewSet, PlateMapViewSet
 from labeling.api.images import ImageViewSet, QueueViewSet, TableViewSet
+from labeling.api.importing import ImportViewSet
 from labeling.api.jobs import JobViewSet
 from labeling.api.labels import LabelViewSet
 from labeling.api.qc_sets import ManifestViewSet, QCSetViewSet
@@ -31,6 +32,7 @@ urlpatterns = [
     path(f"{EXPERIMENT}/ingest/", ExperimentViewSet.as_view({"post": "ingest"}), name="ingest"),
     path(f"{EXPERIMENT}/measure/", ExperimentViewSet.as_view({"post": "measure"}), name="measure"),
     path(f"{EXPERIMENT}/platemap/", PlateMapViewSet.as_view({"post": "create"}), name="platemap"),
+    path(f"{EXPERIMENT}/import-metrics/", ImportViewSet.as_view({"post": "create"}), name="import_metrics"),
     path(f"{EXPERIMENT}/images/", ImageViewSet.as_view({"get": "list"}), name="images"),
     path(f"{EXPERIMENT}/queue/", QueueViewSet.as_view({"get": "next"}), name="queue"),
     path(f"{EXPERIMENT}/metrics/", TableViewSet.as_view({"get": "metrics"}), name="metrics"),

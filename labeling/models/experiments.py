@@ -135,9 +135,22 @@ class ImageQuerySet(models.QuerySet["Image"]):
 
     def due_for_measuring(self, metric_set: MetricSet) -> ImageQuerySet:
         """Complete Images without metrics; failed ones are tried again, their file may have been mended."""
-        return self.exclude(state=Image.State.INCOMPLETE).exclude(
-            models.Exists(metric_set.measurements.filter(image=models.OuterRef("pk")))
+        return (
+            self.with_files()
+            .exclude(state=Image.State.INCOMPLETE)
+            .exclude(models.Exists(metric_set.measurements.filter(image=models.OuterRef("pk"))))
         )
+
+    def with_files(self) -> ImageQuerySet:
+        """Images that have pixels somewhere; those of an imported table may have none."""
+        return self.filter(models.Exists(ImageFile.objects.filter(image=models.OuterRef("pk"))))
+
+    def expecting_files(self) -> ImageQuerySet:
+        """Images known by their files, whole or refused, and not only by the numbers of a table."""
+        named = models.Exists(ImageFile.objects.filter(image=models.OuterRef("pk"))) | models.Exists(
+            RefusedFile.objects.filter(image=models.OuterRef("pk"))
+        )
+        return self.filter(named)
 
     def broken(self) -> ImageQuerySet:
         return self.exclude(state=Image.State.READY)
@@ -181,6 +194,11 @@ class Image(models.Model):
 
     def __str__(self) -> str:
         return f"{self.plate.barcode} {self.place}"
+
+    @property
+    def has_picture(self) -> bool:
+        """Its pixels were read here, so there are thumbnails; not so before measuring, or for an imported table."""
+        return self.content_hash != ""
 
     @property
     def place(self) -> str:

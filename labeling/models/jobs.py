@@ -22,6 +22,7 @@ class Job(models.Model):
 
     class Kind(models.TextChoices):
         INGEST = "ingest"
+        IMPORT = "import", "Import metrics"
         MEASURE = "measure"
         SCORE = "score"
         THUMBNAILS = "thumbnails"

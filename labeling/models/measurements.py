@@ -8,19 +8,31 @@ from labeling.models.fields import RealArrayField
 
 
 class MetricSet(models.Model):
-    """The columns that the values of a Measurement stand for, fixed for one version and experiment."""
+    """The columns that the values of a Measurement stand for, fixed for one version and experiment.
+
+    A set that was imported names the table it came from; when a table changes, a further revision holds the new
+    numbers and the old ones stay.
+    """
 
     experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="metric_sets")
     version = models.CharField(max_length=40)
     columns = ArrayField(models.TextField())
+    source = models.TextField(blank=True, help_text="Table it was imported from; empty when it was measured here")
+    revision = models.PositiveIntegerField(default=1, help_text="Counts what was imported in place of earlier numbers")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ("experiment", "-id")
-        constraints = [models.UniqueConstraint(fields=("experiment", "version", "columns"), name="metric_set_once")]
+        constraints = [
+            models.UniqueConstraint(fields=("experiment", "version", "columns", "revision"), name="metric_set_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.experiment}: metrics {self.version}"
+
+    @property
+    def is_imported(self) -> bool:
+        return self.source != ""
 
 
 class Measurement(models.Model):

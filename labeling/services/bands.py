@@ -24,6 +24,8 @@ class Tile:
     score: float | None
     label: Label | None
     flagged: bool | None = None
+    # What sets it apart on its plate, where there is no picture to see it by.
+    words: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

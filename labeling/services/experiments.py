@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from django.db import transaction
 
 from imaging.platemap import PlateMap, PlateMapRow
-from labeling.models import Channel, Experiment, Job, User, Well
+from labeling.models import Channel, Experiment, ImageFile, Job, RefusedFile, User, Well
 from labeling.problems import BadValue
 from labeling.services import audit
 from labeling.services.jobs import start_job
@@ -56,6 +56,18 @@ def add_channels(experiment: Experiment, names: Sequence[str]) -> dict[str, Chan
     return channels
 
 
+def channels_of_files(experiment: Experiment, names: Sequence[str]) -> dict[str, Channel]:
+    """As `add_channels`, for channels that have files: those that only a table named give way to them.
+
+    CellProfiler's OrigDAPI is the DAPI of the files; kept beside it, every field would lack a channel for ever.
+    """
+    channels = experiment.channels.all()
+    has_files = ImageFile.objects.filter(channel__in=channels).exists()
+    if not has_files and not RefusedFile.objects.filter(channel__in=channels).exists():
+        channels.delete()
+    return add_channels(experiment, names)
+
+
 def colour_of(name: str, position: int) -> str:
     """The false colour people expect for a channel of that name."""
     for pattern, colour in COLOURS.items():
@@ -65,10 +77,12 @@ def colour_of(name: str, position: int) -> str:
 
 
 @transaction.atomic
-def apply_platemap(experiment: Experiment, platemap: PlateMap, *, by: User, reason: str = "") -> list[str]:
+def apply_platemap(
+    experiment: Experiment, platemap: PlateMap, *, by: User, reason: str = "", only: Collection[str] = ()
+) -> list[str]:
     """Give wells their roles, control classes and treatments. Returns what could not be applied, in words.
 
-    Rows that name no plate go to every plate of the experiment.
+    Rows that name no plate go to every plate of the experiment, or to those whose barcodes are in `only`.
     """
     plates = {plate.barcode: plate for plate in experiment.plates.all()}
     wells = {
@@ -76,11 +90,13 @@ def apply_platemap(experiment: Experiment, platemap: PlateMap, *, by: User, reas
         for well in Well.objects.filter(plate__experiment=experiment).select_related("plate")
     }
     errors, changed = list(platemap.errors), []
+    errors += [f"Plate map: there is no plate {barcode} in {experiment.name}." for barcode in set(only) - plates.keys()]
+    unnamed = [plate for plate in plates.values() if not only or plate.barcode in only]
     for row in platemap.rows:
         if row.plate is not None and row.plate not in plates:
             errors.append(f"Plate map: there is no plate {row.plate} in {experiment.name} (well {row.well.name}).")
             continue
-        for plate in [plates[row.plate]] if row.plate is not None else plates.values():
+        for plate in [plates[row.plate]] if row.plate is not None else unnamed:
             well = wells.get((plate.pk, row.well.row, row.well.column))
             if well is not None and _describe(well, row):
                 changed.append(well)
@@ -89,7 +105,8 @@ def apply_platemap(experiment: Experiment, platemap: PlateMap, *, by: User, reas
         "platemap.applied",
         experiment,
         by=by,
-        new={"rows": len(platemap.rows), "wells_changed": len(changed), "errors": len(errors)},
+        new={"rows": len(platemap.rows), "wells_changed": len(changed), "errors": len(errors)}
+        | ({"plates": sorted(only)} if only else {}),
         reason=reason,
     )
     return errors

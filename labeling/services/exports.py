@@ -21,7 +21,7 @@ from labeling.services import audit
 from labeling.services.image_facts import all_facts, basis_of, in_batches
 from labeling.services.manifests import csv_of
 from labeling.services.measurements import metrics_of
-from labeling.services.measuring import current_metric_set
+from labeling.services.metric_sets import current_metric_set
 
 BATCH = 2000
 ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float32(), bool: pa.bool_()}
@@ -173,6 +173,7 @@ def _as_loaddata(qc_set: QCSet, manifest: bytes) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*header, "Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Timepoint"])
+    n_kept = n_files = 0
     for row in csv.DictReader(io.StringIO(manifest.decode(), newline="")):
         if row["kept"] == "1":
             files = json.loads(row["files"])
@@ -180,5 +181,8 @@ def _as_loaddata(qc_set: QCSet, manifest: bytes) -> bytes:
             for channel in channels:
                 folder, _, name = files.get(channel, "").rpartition("/")
                 cells += [name, folder, frames.get((int(row["image"]), channel), 0)][: len(kinds)]
+            n_kept, n_files = n_kept + 1, n_files + len(files)
             writer.writerow([*cells, row["plate"], row["well"], row["site"], row["timepoint"]])
+    if n_kept and not n_files:
+        raise Conflict("The kept fields have no image file here that CellProfiler could load; take CSV or Parquet.")
     return text.getvalue().encode()

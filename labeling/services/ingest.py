@@ -15,7 +15,7 @@ from imaging.reading.projections import is_projection, slices_of
 from imaging.wells import smallest_format
 from labeling.models import Channel, Experiment, Image, ImageFile, Job, Plate, RefusedFile, User, Well
 from labeling.services import audit
-from labeling.services.experiments import add_channels, check_name, create_experiment
+from labeling.services.experiments import channels_of_files, check_name, create_experiment
 from labeling.services.ingest_look import Looked, look_at_files
 from labeling.services.ingest_rows import add_files, add_images, add_wells, change_addresses
 from labeling.services.jobs import start_job
@@ -143,7 +143,7 @@ def _store(experiment: Experiment, reading: Reading, looked: Looked, source: str
     wait_for_turn("ingest", [experiment.pk])
     refused = [RefusedFile(experiment=experiment, uri=uri, reason=why) for uri, why in report.refused]
     _store_addresses(experiment, looked.moved)
-    channels = add_channels(experiment, reading.channels)
+    channels = channels_of_files(experiment, reading.channels)
     stacks = _files_of_stacks(reading.stacks)
     by_plate: dict[str, tuple[list[PlaneSource], list[Refused]]] = defaultdict(lambda: ([], []))
     for plane in looked.new:

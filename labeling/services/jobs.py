@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 # By name: labeling may not import training, where scores are made.
 TASKS = {
     Job.Kind.INGEST: "labeling.tasks.ingest",
+    Job.Kind.IMPORT: "labeling.tasks.import_metrics",
     Job.Kind.MEASURE: "labeling.tasks.measure",
     Job.Kind.THUMBNAILS: "labeling.tasks.redraw_thumbnails",
     Job.Kind.SCORE: "training.tasks.score",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -13,6 +14,8 @@ from labeling.models import Image, Measurement, MetricSet
 from labeling.services.binary_copy import copy_rows
 from labeling.services.binary_format import BIGINT, reals
 from labeling.services.binary_read import copy_out, native
+
+BATCH = 20_000
 
 
 class Metrics(NamedTuple):
@@ -95,3 +98,30 @@ def _in_order(metrics: Metrics) -> Metrics:
         return metrics
     order = np.argsort(metrics.image_ids)
     return Metrics(*(part[order] for part in metrics))
+
+
+def equal_rows(metric_set: MetricSet, image_ids: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which Images (N,) the set has a row of, and for which that row is the same as `values` (N, P) to the bit."""
+    is_known, is_equal = np.zeros(len(image_ids), bool), np.zeros(len(image_ids), bool)
+    for start in range(0, len(image_ids), BATCH):
+        part = slice(start, start + BATCH)
+        stored = load_measurements(metric_set, image_ids=image_ids[part].tolist())
+        is_known[part] = np.isin(image_ids[part], stored.image_ids)
+        known = start + np.flatnonzero(is_known[part])
+        rows = stored.values[np.searchsorted(stored.image_ids, image_ids[known])]
+        same = (rows == values[known]) | (np.isnan(rows) & np.isnan(values[known]))
+        is_equal[known] = same.all(axis=1)
+    return is_known, is_equal
+
+
+def carry_rows(old: MetricSet, new: MetricSet, *, except_images: np.ndarray) -> int:
+    """Copy the rows of other Images into a set whose columns begin with the old ones; the further ones are NaN."""
+    table, names = Measurement._meta.db_table, ("metric_set_id", "image_id", '"values"', "measured_at")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({', '.join(names)}) "
+            f"SELECT %s, image_id, \"values\" || array_fill('NaN'::real, ARRAY[%s]), measured_at FROM {table} "
+            "WHERE metric_set_id = %s AND NOT image_id = ANY(%s)",
+            [new.pk, len(new.columns) - len(old.columns), old.pk, except_images.tolist()],
+        )
+        return cursor.rowcount

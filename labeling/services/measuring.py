@@ -35,7 +35,7 @@ from imaging.measure import (
     redraw_fields,
     sample_fields,
 )
-from imaging.metrics import METRIC_SET_VERSION, metric_columns
+from imaging.metrics import METRIC_SET_VERSION
 from imaging.previews import DisplayRange
 from labeling.models import (
     Channel,
@@ -49,6 +49,7 @@ from labeling.models import (
 )
 from labeling.problems import BadValue, Conflict, Unavailable
 from labeling.services import audit, thumbnails
+from labeling.services.metric_sets import measured_columns
 from labeling.services.same_content import carry_labels
 from labeling.services.scaling import warn_of_scaling
 
@@ -58,21 +59,18 @@ CHUNK = 8  # fields a process gets at a time: about a second of work
 BATCH = 1000  # Images whose files are asked for at once
 
 
-def current_metric_set(experiment: Experiment) -> MetricSet | None:
-    """The metric set of this version and these channels, or None when nothing was measured with it."""
-    return experiment.metric_sets.filter(version=METRIC_SET_VERSION, columns=_columns(experiment)).first()
-
-
 def measure_experiment(experiment: Experiment, *, by: User, progress: Progress | None = None) -> str:
     """Measure every complete Image that has no metrics yet; what is done stays done if this is stopped.
 
     Returns what was done, in a sentence. One broken file fails one Image, with its reason.
     """
     channels = list(experiment.channels.all())
-    if not channels:
+    if not experiment.images.exists():
         raise BadValue(f"{experiment.name} has no images yet; ingest a folder first.")
+    if not experiment.images.with_files().exists():
+        return "There is no image file to measure."
     metric_set, _ = MetricSet.objects.get_or_create(
-        experiment=experiment, version=METRIC_SET_VERSION, columns=_columns(experiment)
+        experiment=experiment, version=METRIC_SET_VERSION, columns=measured_columns(experiment)
     )
     due = list(experiment.images.due_for_measuring(metric_set).order_by("id").values_list("id", flat=True))
     due = due or _mismeasured(metric_set, channels)  # of a run that was stopped before it looked
@@ -101,7 +99,8 @@ def measure_experiment(experiment: Experiment, *, by: User, progress: Progress |
 
 def sampled_ranges(experiment: Experiment) -> dict[str, tuple[float, float]]:
     """Display ranges as sampling a few dozen fields suggests them, by channel."""
-    ids = list(experiment.images.exclude(state=Image.State.INCOMPLETE).order_by("id").values_list("id", flat=True))
+    images = experiment.images.with_files().exclude(state=Image.State.INCOMPLETE)
+    ids = list(images.order_by("id").values_list("id", flat=True))
     if not ids:
         raise BadValue(f"{experiment.name} has no images yet; ingest a folder first.")
     samples = _sample(list(experiment.channels.all()), ids)
@@ -115,7 +114,8 @@ def redraw_thumbnails(experiment: Experiment, *, progress: Progress | None = Non
     if any(channel.display_range is None for channel in channels):
         raise Conflict("The display ranges are not set yet; measure the experiment first.")
     version = experiment.display_version + 1
-    ids = list(experiment.images.filter(state=Image.State.READY).order_by("id").values_list("id", flat=True))
+    images = experiment.images.with_files().filter(state=Image.State.READY)
+    ids = list(images.order_by("id").values_list("id", flat=True))
     n_done = n_failed = 0
     for chunk in _over_workers(partial(redraw_fields, recipe=_recipe(channels)), _fields(ids, channels), _crashed):
         for drawn in chunk:
@@ -212,10 +212,6 @@ def _container_max(channel: Channel) -> int:
     """Largest value the files of a channel can hold."""
     bit_depth = ImageFile.objects.filter(channel=channel).aggregate(most=Max("bit_depth"))["most"]
     return container_max_of(bit_depth)
-
-
-def _columns(experiment: Experiment) -> list[str]:
-    return metric_columns([channel.name for channel in experiment.channels.all()])
 
 
 def _recipe(channels: Sequence[Channel]) -> list[ChannelRecipe]:

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 
 from django.db.models import Count
 
-from imaging.metrics import METRIC_SET_VERSION, metric_columns
-from labeling.models import Experiment, Image, Label, Measurement, MetricSet, Plate, Verdict
+from labeling.models import Experiment, Image, Label, Plate, Verdict
+from labeling.services.metric_sets import current_metric_sets, measured_metric_set
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Counts of one experiment. Measured means: with the metrics of this version."""
+    """Counts of one experiment. Measured means: with metrics of this version, or imported ones."""
 
     n_plates: int
     n_images: int
     n_measured: int
     n_broken: int
     n_labelled: int
+    is_imported: bool = False
 
 
 def progress_of(experiments: Sequence[Experiment]) -> dict[int, Progress]:
@@ -34,20 +35,24 @@ def progress_of(experiments: Sequence[Experiment]) -> dict[int, Progress]:
     n_broken = _counted(images.broken().annotate(n=Count("pk")))
     plates = Plate.objects.filter(experiment__in=ids).order_by("experiment").values_list("experiment")
     n_plates = _counted(plates.annotate(n=Count("pk")))
-    n_measured, n_labelled = _measured(experiments), _labelled(ids)
-    return {pk: Progress(n_plates[pk], n_images[pk], n_measured[pk], n_broken[pk], n_labelled[pk]) for pk in ids}
-
-
-def _measured(experiments: Sequence[Experiment]) -> Counter[int]:
-    columns = {
-        experiment.pk: metric_columns([channel.name for channel in experiment.channels.all()])
-        for experiment in experiments
+    n_labelled, sets = _labelled(ids), current_metric_sets(experiments)
+    return {
+        pk: Progress(
+            n_plates[pk],
+            n_images[pk],
+            sets[pk].n if pk in sets else 0,
+            n_broken[pk],
+            n_labelled[pk],
+            is_imported=pk in sets and sets[pk].is_imported,
+        )
+        for pk in ids
     }
-    sets = MetricSet.objects.filter(experiment__in=columns, version=METRIC_SET_VERSION).order_by()
-    current = {one.pk: one.experiment_id for one in sets if one.columns == columns[one.experiment_id]}
-    measured = Measurement.objects.filter(metric_set__in=current).order_by("metric_set").values_list("metric_set")
-    n_measured = _counted(measured.annotate(n=Count("image")))
-    return Counter({experiment: n_measured[metric_set] for metric_set, experiment in current.items()})
+
+
+def n_to_measure(experiment: Experiment) -> int:
+    """How many sound fields have files that were not measured yet."""
+    sound, metric_set = experiment.images.filter(state=Image.State.READY), measured_metric_set(experiment)
+    return (sound.due_for_measuring(metric_set) if metric_set else sound.with_files()).count()
 
 
 def _labelled(ids: list[int]) -> Counter[int]:

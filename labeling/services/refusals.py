@@ -79,7 +79,7 @@ def find_incomplete(experiment: Experiment, channels: dict[str, Channel]) -> lis
         .values_list("image_id", "channel_id", "reason")
     }
     incomplete, changed = [], []
-    for image in experiment.images.with_place().iterator(chunk_size=BATCH):
+    for image in experiment.images.expecting_files().with_place().iterator(chunk_size=BATCH):
         missing = [pk for pk in names if pk not in present[image.pk]]
         problem = "; ".join(
             f"{names[pk]}: the file {reasons[image.pk, pk]}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
+from django.db.models import Count
 
-from imaging.metrics import parse_column
+from imaging.metrics.foreign import meaning_of, title_of
 from labeling.models import Image, Measurement, MetricSet
 from labeling.services.measurements import load_measurements
 
@@ -25,45 +28,70 @@ class Standing:
     percentile: float
     deviation: float
     words: str
+    brief: str
 
 
 def standings(image: Image, metric_set: MetricSet, *, most: int = 6) -> list[Standing]:
     """The metrics that set an image apart most from its plate, the farthest first; empty when it has none."""
-    own = Measurement.objects.filter(image=image, metric_set=metric_set).values_list("values", flat=True).first()
-    if own is None:
-        return []
-    n_measured = Measurement.objects.filter(metric_set=metric_set, image__plate=image.plate).count()
-    if n_measured < FEWEST_IMAGES:
-        return []
-    values = np.asarray(own, float)
-    plate, median, spread = _plate_statistics(metric_set.pk, image.plate_id, n_measured)
+    return standings_of([image], metric_set, most=most)[image.pk]
+
+
+def standings_of(
+    images: Sequence[Image], metric_set: MetricSet, *, most: int = 6, compared_with: int | None = None
+) -> dict[int, list[Standing]]:
+    """The same by image id for the images of one page: three queries, and one for each plate not seen lately.
+
+    `compared_with` is how many images of a plate are enough to compare with, spread over it; all when None.
+    """
+    rows = Measurement.objects.filter(image__in=[image.pk for image in images], metric_set=metric_set)
+    values = dict(rows.order_by().values_list("image_id", "values"))
+    measured = Measurement.objects.filter(metric_set=metric_set, image__plate__in={one.plate_id for one in images})
+    n_measured = dict(measured.order_by().values_list("image__plate").annotate(n=Count("pk"))) if values else {}
+    channels = tuple(metric_set.experiment.channels.values_list("name", flat=True)) if values else ()
+    found: dict[int, list[Standing]] = {image.pk: [] for image in images}
+    for image in images:
+        n = n_measured.get(image.plate_id, 0)
+        if image.pk in values and n >= FEWEST_IMAGES:
+            statistics = _plate_statistics(
+                metric_set.pk, image.plate_id, n, -(-n // compared_with) if compared_with else 1
+            )
+            own = np.asarray(values[image.pk], float)
+            found[image.pk] = list(islice(_standings(own, metric_set.columns, channels, n, *statistics), most))
+    return found
+
+
+def _standings(
+    values: np.ndarray,
+    columns: Sequence[str],
+    channels: tuple[str, ...],
+    n_measured: int,
+    plate: np.ndarray,
+    median: np.ndarray,
+    spread: np.ndarray,
+) -> Iterator[Standing]:
+    """All that set values (P,) apart from those of their plate (N, P), the farthest first."""
     deviation = np.divide(values - median, spread, out=np.zeros_like(values), where=spread > 0)
     deviation = np.nan_to_num(deviation)
     below = np.nanmean(plate < values, axis=0) * 100
     above = np.nanmean(plate > values, axis=0) * 100
-    channels = list(image.experiment.channels.values_list("name", flat=True))
-    found: list[Standing] = []
     for n in np.argsort(-np.abs(deviation)):
-        metric, channel = parse_column(metric_set.columns[n], channels)
+        metric, channel = meaning_of(columns[n], channels)
         if metric.is_setup or not deviation[n]:
             continue
         is_high = deviation[n] > 0
         share = below[n] if is_high else above[n]
         direction = metric.higher_means if is_high else metric.lower_means
-        found.append(
-            Standing(
-                channel,
-                metric.key.partition("_")[2].replace("_", " at "),
-                float(values[n]),
-                metric.unit,
-                float(below[n]),
-                float(deviation[n]),
-                f"{channel} {direction} than {_crowd(share, n_measured)}",
-            )
+        said = f"{channel or metric.name} {direction}"
+        yield Standing(
+            channel,
+            title_of(metric),
+            float(values[n]),
+            metric.unit,
+            float(below[n]),
+            float(deviation[n]),
+            f"{said} than {_crowd(share, n_measured)}",
+            said,
         )
-        if len(found) == most:
-            break
-    return found
 
 
 def _crowd(share: float, n_measured: int) -> str:
@@ -73,9 +101,11 @@ def _crowd(share: float, n_measured: int) -> str:
     return f"{int(share)} % of this plate"
 
 
-@lru_cache(maxsize=8)
-def _plate_statistics(metric_set_id: int, plate_id: int, n_measured: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All values of a plate (N, P), their median and robust standard deviation (P,)."""
-    values = load_measurements(MetricSet.objects.get(pk=metric_set_id), plate_id=plate_id).values
+@lru_cache(maxsize=32)  # 32 plates of 3,456 fields and 175 metrics are 80 MB
+def _plate_statistics(
+    metric_set_id: int, plate_id: int, n_measured: int, every: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values of a plate (N, P), of all its images or of every so many; their median and robust deviation (P,)."""
+    values = load_measurements(MetricSet.objects.get(pk=metric_set_id), plate_id=plate_id).values[::every]
     median = np.nanmedian(values, axis=0)
     return values, median, 1.4826 * np.nanmedian(np.abs(values - median), axis=0)

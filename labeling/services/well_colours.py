@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.metrics import Metric, parse_column
+from imaging.metrics.foreign import meaning_of, title_of
 from labeling.models import Experiment, MetricSet, ScoreRun, Verdict
 from labeling.problems import BadValue
 from labeling.services.plate_map import PlateMap, labels_by_well, mean_metric, mean_scores
@@ -51,9 +51,9 @@ def colourings_of(
         groups.append(("Plate map", [(f"class:{name}", name) for name in fields]))
     by_channel: dict[str, list[tuple[str, str]]] = {}
     for column in metric_set.columns if metric_set else ():
-        metric, channel = parse_column(column, channels)
+        metric, channel = meaning_of(column, tuple(channels))
         if not metric.is_setup:
-            by_channel.setdefault(channel, []).append((f"metric:{column}", _metric_name(metric)))
+            by_channel.setdefault(channel or "Metrics", []).append((f"metric:{column}", title_of(metric)))
     return [*groups, *by_channel.items()]
 
 
@@ -73,16 +73,11 @@ def colour_wells(
     if kind == "class" and name in plate_map.class_fields():
         return _by_class(key, name, plate_map)
     if kind == "metric" and metric_set is not None and name in metric_set.columns:
-        channels = [channel.name for channel in experiment.channels.all()]
-        metric, channel = parse_column(name, channels)
-        title = f"{channel}, {_metric_name(metric)}; more means {metric.higher_means}"
+        channels = tuple(channel.name for channel in experiment.channels.all())
+        metric, channel = meaning_of(name, channels)
+        title = f"{channel} {title_of(metric)}; more means {metric.higher_means}"
         return _by_value(key, title, mean_metric(metric_set, name), metric.unit)
     raise BadValue(f"Wells cannot be coloured by {key!r}; choose from the list.")
-
-
-def _metric_name(metric: Metric) -> str:
-    """Such as `Correlation at 10`: the column without its prefix and channel."""
-    return metric.key.partition("_")[2].replace("_", " at ")
 
 
 def _by_share(key: str, title: str, counts: Mapping[int, tuple[int, int]]) -> Colouring:

@@ -19,7 +19,7 @@ from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services import thumbnails
 from labeling.services.bands import views_of
-from labeling.services.measuring import current_metric_set
+from labeling.services.metric_sets import current_metric_set
 from labeling.services.standing import standings
 from labeling.views.access import requires
 from labeling.views.labels import tile_of
@@ -45,6 +45,7 @@ def image(request: HttpRequest, pk: int) -> HttpResponse:
         "views": views,
         "view": view,
         "files": found.files.select_related("channel").order_by("channel__position"),
+        "metric_set": metric_set,
         "standings": standings(found, metric_set) if metric_set else [],
         "siblings": Image.objects.filter(well=found.well).with_place().order_by("site", "timepoint"),
         "history": Label.objects.filter(image=found).select_related("by"),

@@ -13,6 +13,7 @@ from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.bands import Tile, views_of
 from labeling.services.labels import NewLabel, label_images, undo_label
+from labeling.services.placeholders import describe_tiles
 from labeling.views.access import requires
 
 
@@ -57,7 +58,7 @@ def _answer(request: HttpRequest, image: Image) -> HttpResponse:
         request,
         "labeling/_tile.html",
         {
-            "tile": tile_of(image),
+            "tile": describe_tiles([tile_of(image)], image.experiment)[0],
             "experiment": image.experiment,
             "view": _view(request, image.experiment),
             "size": request.user.tile_size,

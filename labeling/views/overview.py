@@ -28,11 +28,12 @@ from labeling.services.cutoffs import CutoffChoice, preview_cutoff
 from labeling.services.experiments import apply_platemap, set_display_ranges
 from labeling.services.jobs import start_job
 from labeling.services.measuring import sampled_ranges
-from labeling.services.overview import progress_of
+from labeling.services.overview import n_to_measure, progress_of
 from labeling.services.same_content import identical_images
 from labeling.services.scaling import oddly_scaled
 from labeling.templatetags.lab import counted, percent, score
 from labeling.views.access import requires
+from labeling.views.importing import ImportForm
 
 RECENT = 12
 LISTED_FILES = 500
@@ -108,7 +109,8 @@ def platemap(request: HttpRequest, pk: int) -> HttpResponse:
     if file is None:
         raise BadValue("Choose the plate map's CSV file first.")
     read = read_platemap(file.read(), file.name)
-    errors = apply_platemap(experiment, read, by=request.user)
+    only = [request.POST["plate"]] if request.POST.get("plate") else []
+    errors = apply_platemap(experiment, read, by=request.user, only=only)
     messages.success(request, f"{len(read.rows):,} wells of the plate map were read.")
     for note in read.notes:
         messages.info(request, note)
@@ -147,7 +149,7 @@ def _number(request: HttpRequest, name: str) -> float:
 def _overview_of(experiment: Experiment) -> dict[str, object]:
     progress = progress_of([experiment])[experiment.pk]
     n_images, n_broken, n_measured = progress.n_images, progress.n_broken, progress.n_measured
-    n_labels = progress.n_labelled
+    n_labels, n_left = progress.n_labelled, n_images - n_broken - n_measured
     run = ScoreRun.objects.defer("vector").latest_of(experiment)
     cutoff = Cutoff.objects.current(run) if run else None
     preview = preview_cutoff(run, CutoffChoice(cutoff.value, cutoff.how)) if run and cutoff else None
@@ -157,8 +159,8 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         Step("Ingest", f"{counted(n_images)} fields", n_images > 0, "#add-images"),
         Step(
             "Measure",
-            f"{counted(n_measured)} of {counted(n_images - n_broken)}",
-            n_images > 0 and n_measured >= n_images - n_broken,
+            f"{counted(n_measured)} of {counted(n_images - n_broken)}{', imported' if progress.is_imported else ''}",
+            n_images > 0 and n_left <= 0,
         ),
         Step("Score", f"{counted(run.n_images)} scored" if run else "not yet", run is not None),
         Step(
@@ -185,7 +187,8 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         "n_files": ImageFile.objects.filter(image__experiment=experiment).count(),
         "n_refused": experiment.refused_files.filter(resolved_at__isnull=True).count(),
         "n_broken": n_broken,
-        "n_due": n_images - n_broken - n_measured,
+        # Fields of a table without files are never due, whatever is left.
+        "n_due": n_to_measure(experiment) if n_left > 0 or progress.is_imported else 0,
         "run": run,
         "cutoff": cutoff,
         "preview": preview,
@@ -194,4 +197,5 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         "jobs": jobs,
         "is_busy": any(not job.is_finished for job in jobs),
         "events": AuditEvent.objects.filter(experiment=experiment).exclude(action="image.labelled")[:RECENT],
+        "import_form": ImportForm(),
     }

@@ -11,7 +11,7 @@ from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.bands import Tile, views_of
 from labeling.services.image_facts import Basis, basis_of
-from labeling.services.measuring import current_metric_set
+from labeling.services.metric_sets import current_metric_set
 from labeling.services.plate_map import PlateMap, losses_by_cutoff, map_of
 from labeling.services.well_colours import colour_wells, colourings_of
 from labeling.views.access import requires

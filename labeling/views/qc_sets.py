@@ -17,6 +17,7 @@ from labeling.services import audit, qc_sets
 from labeling.services.bands import Tile, views_of
 from labeling.services.manifests import stored_pieces
 from labeling.services.overview import progress_of
+from labeling.services.placeholders import describe_tiles
 from labeling.views.access import requires
 
 PAGE = 60
@@ -154,5 +155,6 @@ def _decisions(qc_set: QCSet, part: str, after: str) -> tuple[list[tuple[QCSetIm
     )
     shown = rows[:PAGE]
     score = [row.blended_score if row.isolation_score is None else row.isolation_score for row in shown]
-    pairs = [(row, Tile(row.image, value, row.label)) for row, value in zip(shown, score, strict=True)]
+    tiles = [Tile(row.image, value, row.label) for row, value in zip(shown, score, strict=True)]
+    pairs = list(zip(shown, describe_tiles(tiles, qc_set.experiment), strict=True))
     return pairs, shown[-1].image_id if len(rows) > PAGE else None

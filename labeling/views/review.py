@@ -23,6 +23,7 @@ from labeling.services.cutoffs import (
     preview_cutoff,
     save_cutoff,
 )
+from labeling.services.placeholders import describe_bands
 from labeling.services.scores import scores_of
 from labeling.views.access import requires
 
@@ -56,6 +57,7 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
     saved = Cutoff.objects.current(run)
     choice = _choice(request, run, saved)
     context = _frame(request, experiment) | _bands(request, run, choice, saved)
+    context["bands"] = describe_bands(context["bands"], experiment)
     if request.htmx:
         return render(request, "labeling/_bands.html", context)
     context |= _explorer(run, choice)

@@ -12,7 +12,7 @@ from labeling.models import Defect, Image, ImageFile, Label, ScoreRun
 from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.bands import views_of
-from labeling.services.measuring import current_metric_set
+from labeling.services.metric_sets import current_metric_set
 from labeling.services.standing import standings
 from labeling.services.viewing import Beside, beside_by_score, beside_on_plate, neighbour_grid, pixel_values
 from labeling.views.access import requires

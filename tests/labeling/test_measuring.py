@@ -18,7 +18,8 @@ from labeling.problems import BadValue, Conflict
 from labeling.services import measuring
 from labeling.services.experiments import create_experiment, set_display_ranges
 from labeling.services.ingest import ingest_source
-from labeling.services.measuring import current_metric_set, measure_experiment, redraw_thumbnails, sampled_ranges
+from labeling.services.measuring import measure_experiment, redraw_thumbnails, sampled_ranges
+from labeling.services.metric_sets import current_metric_set
 from labeling.services.thumbnails import path_of
 from tests.labeling.plates_on_disk import SIDE_PX, name_of, pixels, write, write_plate
 

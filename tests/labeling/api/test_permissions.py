@@ -13,6 +13,7 @@ CALLS = {
     ("post", "experiments/"): Action.INGEST,
     ("get", "experiments/{e}/"): Action.LOOK,
     ("post", "experiments/{e}/ingest/"): Action.INGEST,
+    ("post", "experiments/{e}/import-metrics/"): Action.INGEST,
     ("post", "experiments/{e}/measure/"): Action.INGEST,
     ("post", "experiments/{e}/platemap/"): Action.INGEST,
     ("post", "experiments/{e}/score/"): Action.SCORE,

@@ -6,7 +6,7 @@ import pytest
 
 from labeling.models import Image, Measurement
 from labeling.services.labels import NewLabel, label_images
-from labeling.services.measuring import current_metric_set
+from labeling.services.metric_sets import current_metric_set
 from tests.factories import make_experiment, make_scored_experiment, save_cutoff_at
 from tests.labeling.api.test_images import scores_by_image
 

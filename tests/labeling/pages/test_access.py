@@ -16,10 +16,12 @@ from tests.labeling.pages.conftest import CAST, client_of, text_of
 ADDRESSES = {
     "experiments": ("get", None, Action.LOOK),
     "new_experiment": ("get", None, Action.INGEST),
+    "new_from_table": ("get", None, Action.INGEST),
     "overview": ("get", "experiment", Action.LOOK),
     "progress": ("get", "experiment", Action.LOOK),
     "files": ("get", "experiment", Action.LOOK),
     "ingest": ("post", "experiment", Action.INGEST),
+    "import_metrics": ("post", "experiment", Action.INGEST),
     "measure": ("post", "experiment", Action.INGEST),
     "platemap": ("post", "experiment", Action.INGEST),
     "display": ("post", "experiment", Action.SET_CUTOFF),
