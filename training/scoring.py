@@ -9,9 +9,11 @@ import numpy as np
 
 from labeling.models import Experiment, Image, ScoreKind, ScoreRun, User, Well
 from labeling.problems import BadValue, Conflict
+from labeling.services.embeddings import current_embedding_set
 from labeling.services.measuring import current_metric_set
 from labeling.services.scores import store_scores
-from training.features import FeatureTable, load_features
+from training.embedding import place_by_metrics, reduced_embeddings
+from training.features import FeatureTable, load_features, placed_embeddings
 from training.learners.isolation import IsolationScorer
 from training.learners.scaling import CLIP
 
@@ -38,12 +40,18 @@ IN_WORDS = {
 
 
 def score_experiment(
-    experiment: Experiment, *, by: User, seed: int = DEFAULT_SEED, scaling: str = Scaling.PLATE
+    experiment: Experiment,
+    *,
+    by: User,
+    seed: int = DEFAULT_SEED,
+    scaling: str = Scaling.PLATE,
+    embeddings: bool = True,
 ) -> ScoreRun:
     """A new isolation-forest run over all measured Images, stored with everything needed to repeat it.
 
-    Raises Conflict before anything is measured, BadValue when there is too little to compare, the scaling
-    is none of ours, or a plate has too few control wells to be scaled by.
+    What the network saw stands beside the metrics when it has looked at all of them, and `embeddings` is not
+    False; the run says whether. Raises Conflict before anything is measured, BadValue when there is too little
+    to compare, the scaling is none of ours, or a plate has too few control wells to be scaled by.
     """
     scaling = check_scaling(scaling)
     metric_set = current_metric_set(experiment)
@@ -56,22 +64,26 @@ def score_experiment(
             f"a score compares images and needs at least {FEWEST_IMAGES}."
         )
     groups, reference = _compared_with(experiment, table, scaling)
+    seen = _seen_by_network(experiment, table, scaling, groups, reference, seed) if embeddings else None
     scorer = IsolationScorer(random_state=seed)
     try:
-        scorer.fit(table.values, groups, reference)
+        scorer.fit(table.values, groups, reference, seen)
     except ValueError as problem:
         raise BadValue(f"{experiment.name} cannot be scored: {problem}") from problem
+    if seen is None:
+        place_by_metrics(experiment, table, metric_set)
     used = [table.columns[n] for n in scorer.columns_]
     return store_scores(
         experiment,
         kind=ScoreKind.ISOLATION,
         image_ids=table.image_ids,
-        scores=scorer.score_samples(table.values, groups, reference),
+        scores=scorer.score_samples(table.values, groups, reference, seen),
         metric_set=metric_set,
         parameters={
             "method": "isolation forest",
             "scaling": scaling,
             "features": f"{IN_WORDS[scaling]}, signed log, clipped at {CLIP:g}",
+            "embeddings": _embeddings_in_words(experiment, seen, asked=embeddings),
             "missing": "0 after scaling",
             "n_estimators": scorer.n_estimators,
             "max_samples": scorer.forest_.max_samples_,
@@ -109,3 +121,27 @@ def _compared_with(
                 f"{FEWEST_CONTROLS}. Apply a plate map, or scale per plate."
             )
     return table.plate_ids, is_control
+
+
+def _seen_by_network(
+    experiment: Experiment,
+    table: FeatureTable,
+    scaling: Scaling,
+    groups: np.ndarray,
+    reference: np.ndarray | None,
+    seed: int,
+) -> np.ndarray | None:
+    """Reduced embeddings (N, K), scaled as the metrics are; None unless the network looked at all these Images."""
+    if scaling == Scaling.PLATE:
+        return placed_embeddings(experiment, table.image_ids)
+    return reduced_embeddings(experiment, table.image_ids, groups, reference, seed=seed)
+
+
+def _embeddings_in_words(experiment: Experiment, seen: np.ndarray | None, *, asked: bool) -> str:
+    """What a run says of the network's part in it."""
+    if not asked:
+        return "none: left out on request"
+    if seen is None:
+        return "none: the network has not looked at every image"
+    embedding_set = current_embedding_set(experiment)
+    return f"{seen.shape[1]} principal components of {embedding_set.network}, scaled as the metrics"
