@@ -12,11 +12,10 @@ from labeling.services.embedding import embed_experiment
 from labeling.services.embeddings import current_embedding_set, load_embeddings
 from labeling.services.feature_spaces import store_feature_space
 from training.features import FeatureTable, plates_of
-from training.learners.reduce import EmbeddingReducer
+from training.learners.reduce import N_COMPONENTS, EmbeddingReducer
 
 Progress = Callable[[int, int], None]
 SPACE_SEED = 20_080
-SPACE_COMPONENTS = 64  # twice what learners take: "alike" is a finer question than "bad"
 
 
 def embed_and_place(experiment: Experiment, *, by: User, progress: Progress | None = None) -> str:
@@ -42,7 +41,7 @@ def place_images(embedding_set: EmbeddingSet, *, seed: int = SPACE_SEED) -> Feat
     """Reduce the vectors of a set within their plates and keep them as the experiment's space."""
     experiment = embedding_set.experiment
     image_ids, vectors = load_embeddings(experiment)
-    reducer = EmbeddingReducer(SPACE_COMPONENTS, random_state=seed)
+    reducer = EmbeddingReducer(random_state=seed)
     reduced = reducer.fit_transform(vectors, plates_of(experiment, image_ids))
     return store_feature_space(
         experiment,
@@ -80,7 +79,7 @@ def _parameters(embedding_set: EmbeddingSet) -> dict[str, object]:
         "embedding_set": embedding_set.pk,
         "vectors": embedding_set.embeddings.count(),
         "scaling": "robust z per plate, signed log",
-        "components": SPACE_COMPONENTS,
+        "components": N_COMPONENTS,
         "seed": SPACE_SEED,
     }
 

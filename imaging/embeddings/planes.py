@@ -9,7 +9,10 @@ from imaging.previews import DisplayRange, stretch
 
 N_PLANES, SIDE_PX = 3, 224
 # Change it whenever the same pixels would give other pictures: vectors of two recipes are never compared.
-INPUT_RECIPE = "each channel alone, whole field area-averaged to 224, common display range, (v - 127) / 128, recipe 1"
+INPUT_RECIPE = (
+    "each channel alone, whole field area-averaged to 224, common display range, (v - 127) / 128, "
+    "mean over channels, recipe 1"
+)
 # As the weights were trained: 0 to 255 becomes -0.99 to 1.
 CENTRE, SPREAD = 127.0, 128.0
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
+from scipy.stats import trim_mean
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from training.learners.scaling import robust_features
 
-N_COMPONENTS = 32
+# Of 176 numbers. The forest over 57 metrics gained 0.02 to 0.06 average precision from 32, 0.05 to 0.1 from 64.
+N_COMPONENTS = 64
+TRIMMED = 0.1  # of each end before a plate's mean: bad wells do not move its middle
 
 
 class EmbeddingReducer(BaseEstimator):
     """Principal components of vectors that were scaled within their plates, so that no plate stands out as a whole.
 
     Every number of a vector becomes the signed log of its robust z within its group (`scaling.robust_features`):
-    a plate's light, stain and gain fall away before anything is learnt. The components are those of at most
+    a plate's light, stain and gain fall away before anything is learnt; each component is then centred on the
+    plate's trimmed mean. The components are those of at most
     `most_rows` rows, drawn evenly at random. A component's sign is fixed by its largest loading, which is
     positive; so the same vectors and seed give the same numbers.
     """
@@ -60,7 +64,10 @@ class EmbeddingReducer(BaseEstimator):
         check_is_fitted(self)
         reduced = np.empty((len(vectors), len(self.components_)), np.float32)
         for rows in _rows_of_groups(groups):
-            reduced[rows] = (_scaled(vectors, rows, reference) - self.mean_) @ self.components_.T
+            components = (_scaled(vectors, rows, reference) - self.mean_) @ self.components_.T
+            usual = slice(None) if reference is None else reference[rows]
+            # The medians of many numbers err each their own way; small components would show that as the plate.
+            reduced[rows] = components - trim_mean(components[usual], TRIMMED, axis=0)
         return reduced
 
 
