@@ -15,6 +15,7 @@ from labeling.services.scores import store_scores
 from training.embedding import place_by_metrics, reduced_embeddings
 from training.features import FeatureTable, load_features, placed_embeddings
 from training.learners.isolation import IsolationScorer
+from training.learners.reduce import N_COMPONENTS
 from training.learners.scaling import CLIP
 
 DEFAULT_SEED = 20_080
@@ -22,6 +23,9 @@ DEFAULT_SEED = 20_080
 FEWEST_IMAGES = 4
 # A median and a spread of fewer control fields are chance.
 FEWEST_CONTROLS = 4
+# Of a plate, before what the network sees may change scores: three for each component. On a real row of 72 fields it
+# put a phenotype above the fibres; on plates of 384 it found more of what is bad (docs/embeddings.md).
+FEWEST_TO_EMBED = 3 * N_COMPONENTS
 
 
 class Scaling(StrEnum):
@@ -49,9 +53,10 @@ def score_experiment(
 ) -> ScoreRun:
     """A new isolation-forest run over all measured Images, stored with everything needed to repeat it.
 
-    What the network saw stands beside the metrics when it has looked at all of them, and `embeddings` is not
-    False; the run says whether. Raises Conflict before anything is measured, BadValue when there is too little
-    to compare, the scaling is none of ours, or a plate has too few control wells to be scaled by.
+    What the network saw stands beside the metrics when it has looked at all of them, plates are large enough, and
+    `embeddings` is not False; the run says whether. Raises Conflict before anything is measured, BadValue when
+    there is too little to compare, the scaling is none of ours, or a plate has too few control wells to be scaled
+    by.
     """
     scaling = check_scaling(scaling)
     metric_set = current_metric_set(experiment)
@@ -131,7 +136,9 @@ def _seen_by_network(
     reference: np.ndarray | None,
     seed: int,
 ) -> np.ndarray | None:
-    """Reduced embeddings (N, K), scaled as the metrics are; None unless the network looked at all these Images."""
+    """Reduced embeddings (N, K), scaled as the metrics are; None where plates are small or images were not seen."""
+    if np.unique(table.plate_ids, return_counts=True)[1].min() < FEWEST_TO_EMBED:
+        return None
     if scaling == Scaling.PLATE:
         return placed_embeddings(experiment, table.image_ids)
     return reduced_embeddings(experiment, table.image_ids, groups, reference, seed=seed)
@@ -142,6 +149,6 @@ def _embeddings_in_words(experiment: Experiment, seen: np.ndarray | None, *, ask
     if not asked:
         return "none: left out on request"
     if seen is None:
-        return "none: the network has not looked at every image"
+        return f"none: not every image was looked at, or a plate has fewer than {FEWEST_TO_EMBED}"
     embedding_set = current_embedding_set(experiment)
     return f"{seen.shape[1]} principal components of {embedding_set.network}, scaled as the metrics"

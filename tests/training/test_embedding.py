@@ -10,7 +10,7 @@ from labeling.services.embeddings import store_embeddings
 from labeling.services.feature_spaces import newest_space
 from labeling.services.jobs import start_job
 from tests.factories import make_scored_experiment
-from training import tasks
+from tests.networks import write_network
 from training.embedding import place_images
 from training.features import load_features, load_learning_features
 from training.learners.reduce import N_COMPONENTS
@@ -21,8 +21,9 @@ D = 10
 
 
 @pytest.fixture
-def experiment(scientist) -> Experiment:
-    """Two plates of 60 measured images each."""
+def experiment(scientist, monkeypatch) -> Experiment:
+    """Two plates of 60 measured images each, taken for large enough."""
+    monkeypatch.setattr("training.scoring.FEWEST_TO_EMBED", 60)
     return make_scored_experiment(scientist, plates=("A", "B"), rows=5, columns=6, sites=2)
 
 
@@ -32,7 +33,7 @@ def embed(experiment: Experiment, *, n: int | None = None, odd: int | None = Non
     ids, plates = np.array(images).T
     vectors = np.random.default_rng(3).normal(size=(len(ids), D))
     if odd is not None:
-        vectors[odd] += 12
+        vectors[odd] += 100
     vectors[plates == plates.max()] = vectors[plates == plates.max()] * 3 + 20
     channels = ["DNA", "ER"]
     embedding_set = EmbeddingSet.objects.create(
@@ -53,12 +54,17 @@ def test_what_only_the_network_sees_lowers_the_score(experiment, scientist):
     embed(experiment, odd=33)
     seen = score_experiment(experiment, by=scientist)
     left_out = score_experiment(experiment, by=scientist, embeddings=False)
-    assert rank_of(without, odd.pk) > 20
-    assert rank_of(seen, odd.pk) == 0
+    assert rank_of(seen, odd.pk) < 12 < 24 < rank_of(without, odd.pk)
     assert bytes(left_out.vector) == bytes(without.vector)
-    assert without.parameters["embeddings"] == "none: the network has not looked at every image"
+    assert without.parameters["embeddings"] == "none: not every image was looked at, or a plate has fewer than 60"
     assert seen.parameters["embeddings"] == f"{D} principal components of n1, scaled as the metrics"
     assert left_out.parameters["embeddings"] == "none: left out on request"
+
+
+def test_small_plates_are_scored_by_metrics(experiment, scientist, monkeypatch):
+    monkeypatch.setattr("training.scoring.FEWEST_TO_EMBED", 61)
+    embed(experiment)
+    assert score_experiment(experiment, by=scientist).parameters["embeddings"].startswith("none: ")
 
 
 def test_scores_with_embeddings_can_be_repeated(experiment, scientist):
@@ -126,13 +132,11 @@ def test_a_network_that_cannot_be_used_never_stops_the_line(experiment, scientis
     assert (alone.state, alone.message[:16]) == ("failed", "There is no file")
 
 
-def test_the_job_embeds_and_places(scientist, settings, tmp_path):
-    from tests.networks import write_network
-
+def test_a_job_tells_of_files_it_cannot_read(scientist, worker, settings, tmp_path):
     settings.EMBEDDINGS, settings.NETWORK = True, str(write_network(tmp_path / "tiny.onnx"))
     experiment = make_scored_experiment(scientist, name="No files")
     job = start_job(Job.Kind.EMBED, experiment, by=scientist)
-    tasks.embed(job_id=job.pk)
+    worker()
     job.refresh_from_db()
     # The files of this experiment do not exist: that is told, and nothing is placed.
     assert job.message.startswith("The network looked at 0 fields. 12 could not be read, such as DNA: ")
