@@ -176,6 +176,11 @@ DASK_SCHEDULER = environment.text("CELLQC_DASK_SCHEDULER", "")
 # Folders and URI prefixes that images may be taken from; all when none is named.
 SOURCES = environment.words("CELLQC_SOURCES", "")
 
+# What a frozen image network sees is kept beside the metrics; 0 works on metrics alone.
+EMBEDDINGS = environment.flag("CELLQC_EMBEDDINGS", default=True)
+# An ONNX file of another network than the one that comes with cellqc; docs/embeddings.md says what it must do.
+NETWORK = environment.text("CELLQC_NETWORK", "")
+
 # --- log ------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,

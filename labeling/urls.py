@@ -14,6 +14,7 @@ from labeling.views import (
     plates,
     qc_sets,
     review,
+    similar,
     sources,
     viewer,
 )
@@ -47,6 +48,7 @@ urlpatterns = [
     path("qc-sets/<int:pk>/discard/", qc_sets.discard, name="discard_qc_set"),
     path("qc-sets/<int:pk>/manifest.csv", qc_sets.manifest, name="qc_set_manifest"),
     path("images/<int:pk>/", images.image, name="image"),
+    path("images/<int:pk>/similar/", similar.similar, name="similar"),
     path("images/<int:pk>/thumbnail/v<int:display_version>/<str:view>.jpg", images.thumbnail, name="thumbnail"),
     path("images/<int:pk>/full/v<int:display_version>/<str:view>.jpg", images.full, name="full_image"),
     path("images/<int:pk>/viewer/", viewer.viewer, name="viewer"),

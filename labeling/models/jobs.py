@@ -24,6 +24,7 @@ class Job(models.Model):
         INGEST = "ingest"
         IMPORT = "import", "Import metrics"
         MEASURE = "measure"
+        EMBED = "embed", "look with the network"
         SCORE = "score"
         THUMBNAILS = "thumbnails"
         RETRAIN = "retrain"

@@ -15,6 +15,7 @@ from imaging.reading.projections import is_projection, slices_of
 from imaging.wells import smallest_format
 from labeling.models import Channel, Experiment, Image, ImageFile, Job, Plate, RefusedFile, User, Well
 from labeling.services import audit
+from labeling.services.embedding import after_measuring
 from labeling.services.experiments import channels_of_files, check_name, create_experiment
 from labeling.services.ingest_look import Looked, look_at_files
 from labeling.services.ingest_rows import add_files, add_images, add_wells, change_addresses
@@ -24,7 +25,6 @@ from labeling.services.refusals import find_incomplete, resolve_gone, resolve_ta
 from labeling.services.sources import Reading, check_source, read_source, z_rule
 
 Progress = Callable[[int, int], None]
-AFTER_INGEST = (Job.Kind.MEASURE, Job.Kind.SCORE)
 
 
 @dataclass
@@ -124,7 +124,11 @@ def queue_ingest(
     z_rule(z)
     given = {name: value for name, value in (("layout", layout), ("plate", plate), ("z", z)) if value}
     return start_job(
-        Job.Kind.INGEST, experiment, by=by, parameters={"source": source, **given}, followed_by=AFTER_INGEST
+        Job.Kind.INGEST,
+        experiment,
+        by=by,
+        parameters={"source": source, **given},
+        followed_by=[Job.Kind.MEASURE, *after_measuring()],
     )
 
 

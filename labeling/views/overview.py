@@ -25,6 +25,7 @@ from labeling.models import (
 from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.cutoffs import CutoffChoice, preview_cutoff
+from labeling.services.embedding import after_measuring
 from labeling.services.experiments import apply_platemap, set_display_ranges
 from labeling.services.jobs import start_job
 from labeling.services.measuring import sampled_ranges
@@ -97,7 +98,7 @@ def files(request: HttpRequest, pk: int) -> HttpResponse:
 def measure(request: HttpRequest, pk: int) -> HttpResponse:
     """Measure what is due, failed images included, and score again."""
     experiment = get_object_or_404(Experiment, pk=pk)
-    start_job(Job.Kind.MEASURE, experiment, by=request.user, followed_by=[Job.Kind.SCORE])
+    start_job(Job.Kind.MEASURE, experiment, by=request.user, followed_by=after_measuring())
     return redirect(experiment)
 
 
