@@ -28,6 +28,7 @@ HALF_WAY = 3.0
 # How many labels the schedule above is worth against what cross-validation says.
 FAITH_IN_SCHEDULE = 4.0
 EARLIER_WEIGHT = 0.25
+N_FOLDS = 4
 # What a forest's score is worth before labels: the typical image is good 9 times in 10, and one robust SD is a
 # factor of e in the odds.
 PRIOR_LINE = (1.0, 2.2)
@@ -72,7 +73,7 @@ class BlendedLearner(BaseEstimator):
     experiment.
     """
 
-    def __init__(self, classifier: str = "trees", random_state: int = 0) -> None:
+    def __init__(self, classifier: str = "committee", random_state: int = 0) -> None:
         self.classifier = classifier
         self.random_state = random_state
 
@@ -105,7 +106,7 @@ class BlendedLearner(BaseEstimator):
         self.n_good_, self.n_bad_ = verdicts.n_good, verdicts.n_bad
         check_enough(verdicts)
         self.n_columns_ = features.shape[1]
-        self.middle_ = _middle(isolation)
+        self.middle_ = forest_scale(isolation)
         rng = np.random.default_rng(self.random_state)
         usual_rows = rng.choice(len(features), min(len(features), MOST_USUAL), replace=False)
         usual = self._with_isolation(features[usual_rows], isolation[usual_rows])
@@ -141,12 +142,21 @@ class BlendedLearner(BaseEstimator):
         columns = np.column_stack([features, np.zeros(len(features), np.float32)]).astype(np.float32)
         return self.classifier_.contributions(columns)[:, : self.n_columns_]
 
-    def _train(self, x: np.ndarray, is_good: np.ndarray, weights: np.ndarray, usual: np.ndarray, old: Any) -> Any:
+    def _train(
+        self,
+        x: np.ndarray,
+        is_good: np.ndarray,
+        weights: np.ndarray,
+        usual: np.ndarray,
+        old: Any,
+        *,
+        is_trial: bool = False,
+    ) -> Any:
         old_x, old_good, old_weights = old
         if len(old_good):
             x, is_good = np.concatenate([x, old_x]), np.concatenate([is_good, old_good])
             weights = np.concatenate([weights, old_weights])
-        return make_classifier(self.classifier, self.random_state).fit(x, is_good, weights, usual)
+        return make_classifier(self.classifier, self.random_state, is_trial=is_trial).fit(x, is_good, weights, usual)
 
     def _choose_weight(
         self, x: np.ndarray, z: np.ndarray, groups: np.ndarray, verdicts: Verdicts, usual: np.ndarray, old: Any
@@ -155,9 +165,9 @@ class BlendedLearner(BaseEstimator):
         rarer = min(verdicts.n_good, verdicts.n_bad)
         schedule = rarer / (rarer + HALF_WAY)
         held_classifier, held_forest, held_rows = [], [], []
-        for train, held in grouped_folds(verdicts.is_good, groups, n_folds=5, random_state=self.random_state):
+        for train, held in grouped_folds(verdicts.is_good, groups, n_folds=N_FOLDS, random_state=self.random_state):
             part = verdicts.take(train)
-            model = self._train(x[train], part.is_good, part.weights, usual, old)
+            model = self._train(x[train], part.is_good, part.weights, usual, old, is_trial=True)
             held_classifier.append(logit(np.clip(model.predict(x[held])[0], 0.02, 0.98)))
             line = fit_line(z[train], part.is_good, part.weights)
             held_forest.append(logit(forest_probability(z[held], line)))
@@ -254,7 +264,7 @@ def check_enough(verdicts: Verdicts) -> None:
 
 def forest_alone(isolation: np.ndarray) -> np.ndarray:
     """Probability of good (N,) from isolation scores before there are labels; a rough prior that keeps their order."""
-    middle, spread = _middle(isolation)
+    middle, spread = forest_scale(isolation)
     return forest_probability(np.clip((isolation - middle) / spread, -8, 3), PRIOR_LINE)
 
 
@@ -278,8 +288,8 @@ def fit_line(z: np.ndarray, is_good: np.ndarray, weights: np.ndarray) -> tuple[f
     return float(found.x[0]), float(found.x[1])
 
 
-def _middle(isolation: np.ndarray) -> tuple[float, float]:
-    """Median and robust SD of the scores."""
+def forest_scale(isolation: np.ndarray) -> tuple[float, float]:
+    """Median and robust SD of isolation scores: where the forest finds images usual, and how widely they spread."""
     median = float(np.median(isolation))
     spread = 1.4826 * float(np.median(np.abs(isolation - median)))
     return median, spread if spread > 0 else max(float(np.std(isolation)), 1e-6)
