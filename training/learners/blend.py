@@ -85,6 +85,7 @@ class BlendedLearner(BaseEstimator):
         verdicts: Verdicts,
         *,
         earlier: Earlier | None = None,
+        is_trial: bool = False,
     ) -> Self:
         """Learn from an experiment and its labels.
 
@@ -96,6 +97,7 @@ class BlendedLearner(BaseEstimator):
         verdicts : what people say of some of the rows.
         earlier : (features, isolation, verdicts) of earlier experiments with the same columns; a label of theirs
             weighs a quarter.
+        is_trial : a quick model for one fold of many: a smaller classifier, and its weight by the schedule alone.
 
         Raises
         ------
@@ -113,9 +115,12 @@ class BlendedLearner(BaseEstimator):
         labelled = self._with_isolation(features[verdicts.rows], isolation[verdicts.rows])
         z = self._standard(isolation[verdicts.rows])
         old = _join_earlier([(self._with_isolation(f[v.rows], i[v.rows]), v) for f, i, v in earlier or ()])
-        self.weight_ = self._choose_weight(labelled, z, wells[verdicts.rows], verdicts, usual, old)
+        if is_trial:
+            self.weight_ = scheduled_weight(verdicts)
+        else:
+            self.weight_ = self._choose_weight(labelled, z, wells[verdicts.rows], verdicts, usual, old)
         self.line_ = fit_line(z, verdicts.is_good, verdicts.weights)
-        self.classifier_ = self._train(labelled, verdicts.is_good, verdicts.weights, usual, old)
+        self.classifier_ = self._train(labelled, verdicts.is_good, verdicts.weights, usual, old, is_trial=is_trial)
         return self
 
     def predict(self, features: np.ndarray, isolation: np.ndarray) -> Prediction:
@@ -163,7 +168,7 @@ class BlendedLearner(BaseEstimator):
     ) -> float:
         """The weight with the least cross-validated log-loss, held to the schedule by as many labels as it is worth."""
         rarer = min(verdicts.n_good, verdicts.n_bad)
-        schedule = rarer / (rarer + HALF_WAY)
+        schedule = scheduled_weight(verdicts)
         held_classifier, held_forest, held_rows = [], [], []
         for train, held in grouped_folds(verdicts.is_good, groups, n_folds=N_FOLDS, random_state=self.random_state):
             part = verdicts.take(train)
@@ -173,7 +178,7 @@ class BlendedLearner(BaseEstimator):
             held_forest.append(logit(forest_probability(z[held], line)))
             held_rows.append(held)
         if not held_rows:
-            return float(schedule)
+            return schedule
         rows = np.concatenate(held_rows)
         of_classifier, of_forest = np.concatenate(held_classifier), np.concatenate(held_forest)
         is_good, weights = verdicts.is_good[rows], verdicts.weights[rows]
@@ -260,6 +265,12 @@ def check_enough(verdicts: Verdicts) -> None:
             f"A model learns from good and bad images; so far there are {verdicts.n_good} good and "
             f"{verdicts.n_bad} bad. Label at least {both} image."
         )
+
+
+def scheduled_weight(verdicts: Verdicts) -> float:
+    """The classifier's weight, 0..1, by the number of labels of the rarer verdict alone."""
+    rarer = min(verdicts.n_good, verdicts.n_bad)
+    return float(rarer / (rarer + HALF_WAY))
 
 
 def forest_alone(isolation: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from training.learners.blend import Prediction, forest_alone, forest_scale
 from training.learners.verdicts import Verdicts
@@ -23,6 +23,8 @@ MOST_CANDIDATES = 400
 # The forest's word before anybody answered, as if it had been right twice in four times.
 BELIEF_RIGHT, BELIEF_WRONG = 2.0, 2.0
 SUSPECT = 0.3
+# Probability of bad at which a look is worth most.
+MOST_DOUBTED = 0.3
 SPREAD, SUSPECTS, UNCERTAIN, RANDOM = "spread", "suspect", "uncertain", "random"
 
 
@@ -73,7 +75,7 @@ def choose_next(
     blind = rng.choice(waiting, _n_random(limit, rng), replace=False)
     good, uncertainty = _outlook(isolation, prediction, cutoff)
     trust = trust_in_forest(isolation, verdicts)
-    batch = _Batch(features, wells, waiting, verdicts, good, uncertainty, blind, rng)
+    batch = _Batch(features, wells, waiting, verdicts, good, uncertainty, blind, limit, rng)
     shares = plan_shares(trust, verdicts, has_model=prediction is not None)
     chosen = []
     for way in _turns(shares, limit - len(blind)):
@@ -107,12 +109,23 @@ def _outlook(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probability of good and uncertainty of all rows, from the model or, before there is one, from the forest."""
     if prediction is not None:
-        return prediction.good, prediction.uncertainty
+        return prediction.good, _doubt(prediction)
     good = forest_alone(isolation)
     if cutoff is None:
         return good, 4 * good * (1 - good)
     near = expit((isolation - cutoff) / forest_scale(isolation)[1])
     return good, 4 * near * (1 - near)
+
+
+def _doubt(prediction: Prediction) -> np.ndarray:
+    """How much a verdict on each image may change, (N,) about 0 to 1.3.
+
+    Highest somewhat on the good side of the line: an image called bad is flagged whether somebody looks or not,
+    while bad images that nobody suspects enough are the ones a set would keep.
+    """
+    shifted = expit(logit(prediction.good) - logit(1 - MOST_DOUBTED))
+    doubt: np.ndarray = 4 * shifted * (1 - shifted) + 0.3 * prediction.uncertainty
+    return doubt
 
 
 def _n_random(limit: int, rng: np.random.Generator) -> int:
@@ -151,11 +164,13 @@ class _Batch:
         good: np.ndarray,
         uncertainty: np.ndarray,
         blind: np.ndarray,
+        limit: int,
         rng: np.random.Generator,
     ) -> None:
         waiting = np.setdiff1d(waiting, blind) if len(blind) else waiting
-        around = rng.choice(waiting, min(MOST_CANDIDATES, len(waiting)), replace=False)
-        parts = [around, _largest(waiting, -good), _largest(waiting, uncertainty)]
+        n = min(max(MOST_CANDIDATES, limit), len(waiting))
+        around = rng.choice(waiting, n, replace=False)
+        parts = [around, _largest(waiting, -good, n), _largest(waiting, uncertainty, n)]
         # Each row once, those that stand for all others first.
         self.rows = np.concatenate([around, np.setdiff1d(np.concatenate(parts), around)])
         self.n_around = len(around)
@@ -195,12 +210,9 @@ class _Batch:
         return gained
 
 
-def _largest(rows: np.ndarray, worth: np.ndarray) -> np.ndarray:
-    """Those of the rows with the largest worth, at most as many as candidates may be."""
-    if len(rows) <= MOST_CANDIDATES:
-        return rows
-    of_rows = worth[rows]
-    return rows[np.argpartition(of_rows, -MOST_CANDIDATES)[-MOST_CANDIDATES:]]
+def _largest(rows: np.ndarray, worth: np.ndarray, n: int) -> np.ndarray:
+    """The `n` of the rows with the largest worth."""
+    return rows if len(rows) <= n else rows[np.argpartition(worth[rows], -n)[-n:]]
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

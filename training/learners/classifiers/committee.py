@@ -23,7 +23,10 @@ class Committee:
 
     def __init__(self, random_state: int = 0, *, is_trial: bool = False) -> None:
         self.random_state = random_state
-        self.members_ = (Trees(random_state, is_trial=is_trial), NetworkEnsemble(random_state, is_trial=is_trial))
+        self.members_: tuple[Trees, NetworkEnsemble] = (
+            Trees(random_state, is_trial=is_trial),
+            NetworkEnsemble(random_state, is_trial=is_trial),
+        )
 
     def fit(self, features: np.ndarray, is_good: np.ndarray, weights: np.ndarray, usual: np.ndarray) -> Self:
         for member in self.members_:
@@ -43,15 +46,12 @@ class Committee:
         return self.members_[0].contributions(features)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        return {
-            f"{name}.{key}": part
-            for name, member in zip(("trees", "network"), self.members_, strict=True)
-            for key, part in member.to_arrays().items()
-        }
+        trees, network = self.members_
+        of_trees = {f"trees.{name}": part for name, part in trees.to_arrays().items()}
+        return of_trees | {f"network.{name}": part for name, part in network.to_arrays().items()}
 
     def from_arrays(self, arrays: dict[str, np.ndarray]) -> Self:
-        for name, member in zip(("trees", "network"), self.members_, strict=True):
-            member.from_arrays(
-                {key[len(name) + 1 :]: part for key, part in arrays.items() if key.startswith(f"{name}.")}
-            )
+        trees, network = self.members_
+        trees.from_arrays({name[6:]: part for name, part in arrays.items() if name.startswith("trees.")})
+        network.from_arrays({name[8:]: part for name, part in arrays.items() if name.startswith("network.")})
         return self
