@@ -17,6 +17,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 choices=[
                     ("ingest", "Ingest"),
+                    ("import", "Import metrics"),
                     ("measure", "Measure"),
                     ("embed", "look with the network"),
                     ("score", "Score"),
