@@ -171,6 +171,8 @@ SPECTACULAR_SETTINGS = {
 
 # --- computing -------------------------------------------------------------------------------------
 WORKERS = environment.whole_number("CELLQC_WORKERS", os.cpu_count() or 1)
+# So many new labels in an experiment start a training; 0 leaves it to the button.
+RETRAIN_AFTER = environment.whole_number("CELLQC_RETRAIN_AFTER", 10, minimum=0)
 # Folders and URI prefixes that images may be taken from; all when none is named.
 SOURCES = environment.words("CELLQC_SOURCES", "")
 

@@ -24,6 +24,7 @@ TASKS = {
     Job.Kind.MEASURE: "labeling.tasks.measure",
     Job.Kind.THUMBNAILS: "labeling.tasks.redraw_thumbnails",
     Job.Kind.SCORE: "training.tasks.score",
+    Job.Kind.RETRAIN: "training.tasks.retrain",
 }
 Progress = Callable[[int, int], None]
 

@@ -50,7 +50,7 @@ def _unlabelled(scores: QuerySet[Score]) -> QuerySet[Score]:
 def _candidates(scores: list[Score], basis: Basis, cutoff: float) -> list[Candidate]:
     images = Image.objects.with_place().in_bulk([score.image_id for score in scores])
     for score in scores:
-        images[score.image_id].isolation_score = score.score
+        images[score.image_id].isolation_score, images[score.image_id].blended_score = score.score, None
     facts = facts_of_page([images[score.image_id] for score in scores], basis)
     which = "cutoff" if basis.cutoff else "automatic cutoff (none is saved yet)"
     return [Candidate(fact, _why(fact.isolation_score, cutoff, which)) for fact in facts]

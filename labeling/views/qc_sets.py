@@ -137,7 +137,9 @@ def manifest(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _find(pk: int) -> QCSet:
     return get_object_or_404(
-        QCSet.objects.select_related("experiment", "cutoff__by", "run", "created_by", "withdrawn_by", "supersedes"),
+        QCSet.objects.select_related(
+            "experiment", "cutoff__by", "run", "model_version", "created_by", "withdrawn_by", "supersedes"
+        ),
         pk=pk,
     )
 
@@ -152,6 +154,7 @@ def _decisions(qc_set: QCSet, part: str, after: str) -> tuple[list[tuple[QCSetIm
         .order_by("image_id")[: PAGE + 1]
     )
     shown = rows[:PAGE]
-    score = [row.blended_score if row.isolation_score is None else row.isolation_score for row in shown]
+    decides = "blended_score" if qc_set.model_version else "isolation_score"
+    score = [getattr(row, decides) for row in shown]
     pairs = [(row, Tile(row.image, value, row.label)) for row, value in zip(shown, score, strict=True)]
     return pairs, shown[-1].image_id if len(rows) > PAGE else None

@@ -33,6 +33,7 @@ def test_an_image_tells_all_the_contract_names(as_scientist, address, experiment
         "content_hash": image.content_hash,
         "blended_score": None,
         "uncertainty": None,
+        "disagreement": None,
         "verdict": None,
         "flagged": None,
         "reason": f"score {score:.4f}, no cutoff is saved yet",
