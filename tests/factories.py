@@ -115,3 +115,33 @@ def _make_image(experiment: Experiment, plate: Plate, well: Well, site: int, cha
             sha256=hashlib.sha256(f"{place}{channel.name}".encode()).hexdigest(),
         )
     return image
+
+
+def make_learnable_experiment(
+    by: User, *, name: str = "Plate 0412", rows: int = 4, columns: int = 6, seed: int = 1
+) -> tuple[Experiment, list[Image], list[Image]]:
+    """An experiment scored by the forest whose bad images can be told by their metrics: it, the good, the bad ones."""
+    from training.scoring import score_experiment
+
+    experiment = make_experiment(by, name=name, rows=rows, columns=columns)
+    images = list(experiment.images.order_by("id"))
+    random = np.random.default_rng(seed)
+    is_bad = np.arange(len(images)) % 4 == 0
+    names = metric_columns([channel.name for channel in experiment.channels.all()])
+    values = random.normal(size=(len(images), len(names)))
+    values[is_bad] += 3 * (np.arange(len(names)) % 3 == 0)
+    metric_set = MetricSet.objects.create(experiment=experiment, version=METRIC_SET_VERSION, columns=names)
+    Measurement.objects.bulk_create(
+        Measurement(metric_set=metric_set, image=image, values=row.tolist())
+        for image, row in zip(images, values, strict=True)
+    )
+    score_experiment(experiment, by=by)
+    split = {flag: [image for image, bad in zip(images, is_bad, strict=True) if bad == flag] for flag in (False, True)}
+    return experiment, split[False], split[True]
+
+
+def label_all(good: Sequence[Image], bad: Sequence[Image], *, by: User) -> None:
+    """Say which images are good and which are bad."""
+    from labeling.services.labels import NewLabel, label_images
+
+    label_images([NewLabel(image.pk, "good") for image in good] + [NewLabel(image.pk, "bad") for image in bad], by=by)

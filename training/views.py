@@ -8,7 +8,7 @@ from labeling.models import Experiment, Job
 from labeling.roles import Action
 from labeling.services.jobs import start_job
 from labeling.views.access import requires
-from training.scoring import Scaling, check_scaling
+from training.comparison import Scaling, check_scaling
 
 
 @require_POST

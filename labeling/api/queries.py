@@ -81,10 +81,6 @@ class ManifestQuery(Query):
     format = serializers.CharField(default="csv", help_text="csv, parquet or loaddata")
 
 
-class QueueQuery(Query):
-    limit = serializers.IntegerField(default=20, help_text="1 to 500")
-
-
 class CutoffQuery(Query):
     """Which score, and exactly one of value, percent and automatic."""
 

@@ -140,23 +140,6 @@ class ImageSerializer(serializers.Serializer):
         return reverse("thumbnail", args=[facts.image.pk, version, COMPOSITE])
 
 
-class CandidateSerializer(serializers.Serializer):
-    """An image of the queue: as in the list, and why it was chosen."""
-
-    def to_representation(self, candidate: object) -> dict[str, object]:
-        return ImageSerializer(candidate.facts, context=self.context).data | {"why": candidate.why}
-
-
-class QueueImageSerializer(ImageSerializer):
-    """The shape of a candidate, for the schema."""
-
-    why = serializers.CharField()
-
-
-class QueueSerializer(serializers.Serializer):
-    results = QueueImageSerializer(many=True)
-
-
 class NewLabelSerializer(serializers.Serializer):
     image = serializers.IntegerField(min_value=1, max_value=LARGEST_ID)
     verdict = one_of(GIVEN_VERDICTS, "verdict")

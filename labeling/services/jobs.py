@@ -80,6 +80,11 @@ def run_job(job_id: int, work: Callable[[Job, Progress], str]) -> None:
                     start_job(kind, job.experiment, by=job.requested_by, followed_by=rest)
 
 
+def say(job: Job, message: str) -> None:
+    """Tell in the page what a job is doing now."""
+    Job.objects.filter(pk=job.pk).update(message=message)
+
+
 def throttled_progress(job: Job, *, every_s: float = 0.5) -> Progress:
     """Report how far a job is, writing at most twice a second."""
     last = 0.0

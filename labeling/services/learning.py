@@ -46,6 +46,13 @@ def queue_training_when_due(experiments: Iterable[Experiment], *, by: User) -> N
                 start_job(Job.Kind.RETRAIN, experiment, by=by, parameters={"automatic": True})
 
 
+def retrain_after_scoring(experiment: Experiment, *, by: User) -> None:
+    """New scores want a new blend, where a model has learnt before."""
+    if settings.RETRAIN_AFTER and ModelVersion.objects.filter(experiment=experiment).exists():
+        with suppress(Conflict):
+            start_job(Job.Kind.RETRAIN, experiment, by=by, parameters={"automatic": True})
+
+
 def _is_due(experiment: Experiment) -> bool:
     if experiment.jobs.filter(kind=Job.Kind.RETRAIN, state=Job.State.QUEUED).exists():
         return False
