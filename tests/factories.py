@@ -16,6 +16,7 @@ from labeling.models import (
     ImageFile,
     Measurement,
     MetricSet,
+    ModelVersion,
     Plate,
     ScoreKind,
     ScoreRun,
@@ -23,7 +24,7 @@ from labeling.models import (
     Well,
 )
 from labeling.services.cutoffs import choose_cutoff, save_cutoff
-from labeling.services.scores import store_scores
+from labeling.services.scores import Parts, store_scores
 
 
 def make_experiment(
@@ -83,6 +84,45 @@ def add_scores(experiment: Experiment, *, by: User, seed: int = 1, scores: Seque
         parameters={"method": "drawn for a test"},
         seed=seed,
         by=by,
+    )
+
+
+def add_blended_scores(
+    experiment: Experiment,
+    *,
+    by: User,
+    scores: Sequence[float] | None = None,
+    state: str = ModelVersion.State.CANDIDATE,
+) -> ScoreRun:
+    """A model version nobody trained and its blended run, beside the newest isolation run; a promoted one ousts."""
+    isolation = ScoreRun.objects.latest_of(experiment)
+    assert isolation is not None
+    ids = np.array(isolation.scores.order_by("image_id").values_list("image_id", flat=True))
+    good = np.linspace(0.05, 0.95, len(ids)) if scores is None else np.asarray(scores, float)
+    promoted = state == ModelVersion.State.PROMOTED
+    if promoted:
+        experiment.model_versions.filter(state=state).update(state=ModelVersion.State.RETIRED)
+    model = ModelVersion.objects.create(
+        experiment=experiment,
+        number=experiment.model_versions.count() + 1,
+        state=state,
+        recipe={},
+        report={},
+        created_by=by,
+        promoted_by=by if promoted else None,
+        promotion_reason="finds every fibre" if promoted else "",
+    )
+    return store_scores(
+        experiment,
+        kind=ScoreKind.BLENDED,
+        image_ids=ids,
+        scores=good,
+        metric_set=isolation.metric_set,
+        parameters={"isolation_run": isolation.pk},
+        seed=1,
+        by=by,
+        model_version=model,
+        parts=Parts(good, good, np.zeros(len(good)), 4 * good * (1 - good)),
     )
 
 

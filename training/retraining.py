@@ -10,6 +10,7 @@ import numpy as np
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db import models, transaction
+from threadpoolctl import threadpool_limits
 
 from labeling.models import Experiment, ModelVersion, ScoreKind, ScoreRun, User
 from labeling.problems import BadValue, Conflict
@@ -54,12 +55,14 @@ def retrain(
         raise NothingToLearn("There is no new label since the newest model; it stays.")
     learner = BlendedLearner(classifier, random_state=seed)
     try:
-        learner.fit(table.features, table.isolation, table.well_ids, teaching.verdicts)
+        # Hundreds of small fits: threads would only wait for each other, and their number would show in the bits.
+        with threadpool_limits(1):
+            learner.fit(table.features, table.isolation, table.well_ids, teaching.verdicts)
+            prediction = learner.predict(table.features, table.isolation)
+            report = _report(table, teaching, learner)
     except TooFewLabels as problem:
         renew_queue(table, isolation_run, seed=seed, teaching=teaching)
         raise NothingToLearn(str(problem)) from problem
-    prediction = learner.predict(table.features, table.isolation)
-    report = _report(table, teaching, learner)
     recipe = _recipe(table, teaching, learner, isolation_run, seed)
     model, run = _store(experiment, isolation_run, table, teaching, learner, prediction, report, recipe, by=by)
     renew_queue(table, run, seed=seed, teaching=teaching, prediction=prediction)

@@ -61,9 +61,12 @@ def _is_due(experiment: Experiment) -> bool:
 
 
 def _is_queue_low(experiment: Experiment) -> bool:
-    """Whether the newest queue runs out while there are images it never held."""
+    """Whether the newest queue runs out while there are images it never held.
+
+    A list that was short from the start is not renewed with every label: half of it has to be used up.
+    """
     queue = LabelQueue.objects.filter(experiment=experiment).first()
-    if queue is None or queue.entries.unlabelled().count() >= QUEUE_LOW:
+    if queue is None or queue.entries.unlabelled().count() >= min(QUEUE_LOW, queue.entries.count() / 2):
         return False
     n_left = experiment.images.count() - Label.objects.filter(experiment=experiment).current().count()
     return n_left > 2 * QUEUE_LOW

@@ -9,11 +9,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling.models import AuditEvent, Cutoff, Experiment, QCSet, QCSetImage, ScoreRun
+from labeling.models import AuditEvent, Experiment, QCSet, QCSetImage, ScoreRun
 from labeling.problems import BadValue, Conflict
 from labeling.roles import Action
 from labeling.services import audit, qc_sets
 from labeling.services.bands import Tile, views_of
+from labeling.services.cutoffs import cutoff_in_force
 from labeling.services.manifests import csv_of
 from labeling.services.overview import progress_of
 from labeling.views.access import requires
@@ -39,11 +40,12 @@ PARTS = {
 def index(request: HttpRequest, pk: int) -> HttpResponse:
     experiment = get_object_or_404(Experiment, pk=pk)
     run = ScoreRun.objects.defer("vector").latest_of(experiment)
+    sets = experiment.qc_sets.select_related("cutoff", "model_version", "created_by")
     context = {
         "place": "qc_sets",
         "experiment": experiment,
-        "qc_sets": experiment.qc_sets.select_related("cutoff", "created_by").prefetch_related("signatures"),
-        "cutoff": Cutoff.objects.current(run) if run else None,
+        "qc_sets": sets.prefetch_related("signatures"),
+        "cutoff": cutoff_in_force(experiment, run),
         "run": run,
         "n_labels": progress_of([experiment])[pk].n_labelled,
     }
