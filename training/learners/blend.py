@@ -28,6 +28,7 @@ HALF_WAY = 3.0
 # How many labels the schedule above is worth against what cross-validation says.
 FAITH_IN_SCHEDULE = 4.0
 EARLIER_WEIGHT = 0.25
+N_FOLDS = 4
 # What a forest's score is worth before labels: the typical image is good 9 times in 10, and one robust SD is a
 # factor of e in the odds.
 PRIOR_LINE = (1.0, 2.2)
@@ -72,7 +73,7 @@ class BlendedLearner(BaseEstimator):
     experiment.
     """
 
-    def __init__(self, classifier: str = "trees", random_state: int = 0) -> None:
+    def __init__(self, classifier: str = "committee", random_state: int = 0) -> None:
         self.classifier = classifier
         self.random_state = random_state
 
@@ -84,6 +85,7 @@ class BlendedLearner(BaseEstimator):
         verdicts: Verdicts,
         *,
         earlier: Earlier | None = None,
+        is_trial: bool = False,
     ) -> Self:
         """Learn from an experiment and its labels.
 
@@ -95,6 +97,7 @@ class BlendedLearner(BaseEstimator):
         verdicts : what people say of some of the rows.
         earlier : (features, isolation, verdicts) of earlier experiments with the same columns; a label of theirs
             weighs a quarter.
+        is_trial : a quick model for one fold of many: a smaller classifier, and its weight by the schedule alone.
 
         Raises
         ------
@@ -105,16 +108,19 @@ class BlendedLearner(BaseEstimator):
         self.n_good_, self.n_bad_ = verdicts.n_good, verdicts.n_bad
         check_enough(verdicts)
         self.n_columns_ = features.shape[1]
-        self.middle_ = _middle(isolation)
+        self.middle_ = forest_scale(isolation)
         rng = np.random.default_rng(self.random_state)
         usual_rows = rng.choice(len(features), min(len(features), MOST_USUAL), replace=False)
         usual = self._with_isolation(features[usual_rows], isolation[usual_rows])
         labelled = self._with_isolation(features[verdicts.rows], isolation[verdicts.rows])
         z = self._standard(isolation[verdicts.rows])
         old = _join_earlier([(self._with_isolation(f[v.rows], i[v.rows]), v) for f, i, v in earlier or ()])
-        self.weight_ = self._choose_weight(labelled, z, wells[verdicts.rows], verdicts, usual, old)
+        if is_trial:
+            self.weight_ = scheduled_weight(verdicts)
+        else:
+            self.weight_ = self._choose_weight(labelled, z, wells[verdicts.rows], verdicts, usual, old)
         self.line_ = fit_line(z, verdicts.is_good, verdicts.weights)
-        self.classifier_ = self._train(labelled, verdicts.is_good, verdicts.weights, usual, old)
+        self.classifier_ = self._train(labelled, verdicts.is_good, verdicts.weights, usual, old, is_trial=is_trial)
         return self
 
     def predict(self, features: np.ndarray, isolation: np.ndarray) -> Prediction:
@@ -141,29 +147,38 @@ class BlendedLearner(BaseEstimator):
         columns = np.column_stack([features, np.zeros(len(features), np.float32)]).astype(np.float32)
         return self.classifier_.contributions(columns)[:, : self.n_columns_]
 
-    def _train(self, x: np.ndarray, is_good: np.ndarray, weights: np.ndarray, usual: np.ndarray, old: Any) -> Any:
+    def _train(
+        self,
+        x: np.ndarray,
+        is_good: np.ndarray,
+        weights: np.ndarray,
+        usual: np.ndarray,
+        old: Any,
+        *,
+        is_trial: bool = False,
+    ) -> Any:
         old_x, old_good, old_weights = old
         if len(old_good):
             x, is_good = np.concatenate([x, old_x]), np.concatenate([is_good, old_good])
             weights = np.concatenate([weights, old_weights])
-        return make_classifier(self.classifier, self.random_state).fit(x, is_good, weights, usual)
+        return make_classifier(self.classifier, self.random_state, is_trial=is_trial).fit(x, is_good, weights, usual)
 
     def _choose_weight(
         self, x: np.ndarray, z: np.ndarray, groups: np.ndarray, verdicts: Verdicts, usual: np.ndarray, old: Any
     ) -> float:
         """The weight with the least cross-validated log-loss, held to the schedule by as many labels as it is worth."""
         rarer = min(verdicts.n_good, verdicts.n_bad)
-        schedule = rarer / (rarer + HALF_WAY)
+        schedule = scheduled_weight(verdicts)
         held_classifier, held_forest, held_rows = [], [], []
-        for train, held in grouped_folds(verdicts.is_good, groups, n_folds=5, random_state=self.random_state):
+        for train, held in grouped_folds(verdicts.is_good, groups, n_folds=N_FOLDS, random_state=self.random_state):
             part = verdicts.take(train)
-            model = self._train(x[train], part.is_good, part.weights, usual, old)
+            model = self._train(x[train], part.is_good, part.weights, usual, old, is_trial=True)
             held_classifier.append(logit(np.clip(model.predict(x[held])[0], 0.02, 0.98)))
             line = fit_line(z[train], part.is_good, part.weights)
             held_forest.append(logit(forest_probability(z[held], line)))
             held_rows.append(held)
         if not held_rows:
-            return float(schedule)
+            return schedule
         rows = np.concatenate(held_rows)
         of_classifier, of_forest = np.concatenate(held_classifier), np.concatenate(held_forest)
         is_good, weights = verdicts.is_good[rows], verdicts.weights[rows]
@@ -252,9 +267,15 @@ def check_enough(verdicts: Verdicts) -> None:
         )
 
 
+def scheduled_weight(verdicts: Verdicts) -> float:
+    """The classifier's weight, 0..1, by the number of labels of the rarer verdict alone."""
+    rarer = min(verdicts.n_good, verdicts.n_bad)
+    return float(rarer / (rarer + HALF_WAY))
+
+
 def forest_alone(isolation: np.ndarray) -> np.ndarray:
     """Probability of good (N,) from isolation scores before there are labels; a rough prior that keeps their order."""
-    middle, spread = _middle(isolation)
+    middle, spread = forest_scale(isolation)
     return forest_probability(np.clip((isolation - middle) / spread, -8, 3), PRIOR_LINE)
 
 
@@ -278,8 +299,8 @@ def fit_line(z: np.ndarray, is_good: np.ndarray, weights: np.ndarray) -> tuple[f
     return float(found.x[0]), float(found.x[1])
 
 
-def _middle(isolation: np.ndarray) -> tuple[float, float]:
-    """Median and robust SD of the scores."""
+def forest_scale(isolation: np.ndarray) -> tuple[float, float]:
+    """Median and robust SD of isolation scores: where the forest finds images usual, and how widely they spread."""
     median = float(np.median(isolation))
     spread = 1.4826 * float(np.median(np.abs(isolation - median)))
     return median, spread if spread > 0 else max(float(np.std(isolation)), 1e-6)

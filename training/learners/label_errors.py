@@ -11,7 +11,7 @@ from training.learners.verdicts import Verdicts
 # Only strong contradictions: a list of doubtful cases would be as long as the labels.
 STRONG = 0.85
 FEWEST_OF_EACH = 5
-ROUNDS = 3
+ROUNDS = 2
 
 
 def suspicious_labels(
@@ -21,7 +21,7 @@ def suspicious_labels(
     verdicts: Verdicts,
     *,
     random_state: int,
-    classifier: str = "trees",
+    classifier: str = "committee",
     threshold: float = STRONG,
 ) -> list[tuple[int, float]]:
     """Labels that models trained without them strongly contradict, the most suspicious first.
@@ -45,7 +45,7 @@ def suspicious_labels(
         for train, held in grouped_folds(verdicts.is_good, wells[verdicts.rows], n_folds=5, random_state=seed):
             learner = BlendedLearner(classifier=classifier, random_state=seed)
             try:
-                learner.fit(features, isolation, wells, verdicts.take(train))
+                learner.fit(features, isolation, wells, verdicts.take(train), is_trial=True)
             except TooFewLabels:
                 continue
             rows = verdicts.rows[held]

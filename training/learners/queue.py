@@ -1,15 +1,31 @@
-"""Which images to show next: uncertain, unlike each other, useful, and some drawn blindly to measure by."""
+"""Which images to show next: uncertain, unlike each other, useful, and some drawn blindly to measure by.
+
+Four ways of asking share a batch. *Spread* covers regions of the feature space nobody has looked at; *suspect* takes
+what is most probably bad; *uncertain* what could be either; *random* is drawn blindly. How many places each gets
+follows from the answers so far: while the forest's suspects turn out bad it is believed, and when they turn out good
+its places go to the spread.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 
-from training.learners.blend import Prediction, forest_alone
+from training.learners.blend import Prediction, forest_alone, forest_scale
 from training.learners.verdicts import Verdicts
 
 RANDOM_SHARE = 0.1
+# With fewer candidates of each kind some are missed, with more a request is slower: 50 ms is all there is.
+MOST_CANDIDATES = 400
+# The forest's word before anybody answered, as if it had been right twice in four times.
+BELIEF_RIGHT, BELIEF_WRONG = 2.0, 2.0
+SUSPECT = 0.3
+# Probability of bad at which a look is worth most.
+MOST_DOUBTED = 0.3
+SPREAD, SUSPECTS, UNCERTAIN, RANDOM = "spread", "suspect", "uncertain", "random"
 
 
 @dataclass(frozen=True)
@@ -42,26 +58,187 @@ def choose_next(
     prediction : of the newest model for all N rows, None before there is one.
     limit : at most so many; fewer when fewer images wait.
     random_state : the same seed and labels give the same list.
-    cutoff : the isolation cutoff in force, if any.
+    cutoff : the isolation cutoff in force, if any; without a model, images near it are the uncertain ones.
+
+    Returns
+    -------
+    At most one image of a well while images of others wait, and no near-copies. The random share is mixed in, about
+    one in ten; which of the others come first never depends on it.
     """
-    rng = np.random.default_rng((random_state, len(verdicts.seen_rows)))
-    waiting = np.setdiff1d(np.arange(len(features)), verdicts.seen_rows)
-    if not len(waiting) or limit < 1:
-        return []
+    rng = np.random.default_rng((random_state, len(verdicts.rows), len(verdicts.unsure_rows)))
+    is_waiting = np.ones(len(features), bool)
+    is_waiting[verdicts.seen_rows] = False
+    waiting = np.flatnonzero(is_waiting)
     limit = min(limit, len(waiting))
-    good = forest_alone(isolation) if prediction is None else prediction.good
-    uncertainty = 4 * good * (1 - good) if prediction is None else prediction.uncertainty
-    n_random = max(1, round(RANDOM_SHARE * limit)) if limit > 1 else 0
-    blind = rng.choice(waiting, n_random, replace=False)
-    order = waiting[np.argsort(-uncertainty[waiting], kind="stable")]
-    chosen: list[Choice] = []
-    used: set[int] = {int(wells[row]) for row in blind}
-    for row in order[~np.isin(order, blind)]:
-        if len(chosen) == limit - n_random:
-            break
-        if int(wells[row]) in used:
-            continue
-        used.add(int(wells[row]))
-        chosen.append(Choice(int(row), f"good with {100 * good[row]:.0f} % probability: it could be either", False))
-    chosen += [Choice(int(row), "drawn at random, to measure by", True) for row in blind]
-    return chosen
+    if limit < 1:
+        return []
+    blind = rng.choice(waiting, _n_random(limit, rng), replace=False)
+    good, uncertainty = _outlook(isolation, prediction, cutoff)
+    trust = trust_in_forest(isolation, verdicts)
+    batch = _Batch(features, wells, waiting, verdicts, good, uncertainty, blind, limit, rng)
+    shares = plan_shares(trust, verdicts, has_model=prediction is not None)
+    chosen = []
+    for way in _turns(shares, limit - len(blind)):
+        row = batch.take(way)
+        chosen.append(Choice(row, _why(way, float(good[row]), prediction is not None), False))
+    return _mix_in(chosen, [Choice(int(row), _why(RANDOM, 0.0, False), True) for row in blind], rng)
+
+
+def trust_in_forest(isolation: np.ndarray, verdicts: Verdicts) -> float:
+    """Share of the forest's suspects that turned out bad, 0..1; 0.5 before anybody answered."""
+    suspect = 1 - forest_alone(isolation)[verdicts.rows] > SUSPECT
+    right = float(verdicts.weights[suspect & ~verdicts.is_good].sum())
+    wrong = float(verdicts.weights[suspect & verdicts.is_good].sum())
+    return (right + BELIEF_RIGHT) / (right + wrong + BELIEF_RIGHT + BELIEF_WRONG)
+
+
+def plan_shares(trust: float, verdicts: Verdicts, *, has_model: bool) -> dict[str, float]:
+    """What part of a batch, without its random share, each way of asking gets; the parts sum to 1."""
+    if not has_model:
+        # Nobody can be uncertain about what nobody has seen: look around, and at what the forest suspects.
+        suspects = 0.9 * trust
+        return {SPREAD: 1 - suspects, SUSPECTS: 0.7 * suspects, UNCERTAIN: 0.3 * suspects}
+    # Looking around never ends, and matters most while few bad images are known.
+    spread = 0.1 + 0.3 / (1 + verdicts.n_bad / 3)
+    suspects = 0.25
+    return {SPREAD: spread, SUSPECTS: suspects, UNCERTAIN: 1 - spread - suspects}
+
+
+def _outlook(
+    isolation: np.ndarray, prediction: Prediction | None, cutoff: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of good and uncertainty of all rows, from the model or, before there is one, from the forest."""
+    if prediction is not None:
+        return prediction.good, _doubt(prediction)
+    good = forest_alone(isolation)
+    if cutoff is None:
+        return good, 4 * good * (1 - good)
+    near = expit((isolation - cutoff) / forest_scale(isolation)[1])
+    return good, 4 * near * (1 - near)
+
+
+def _doubt(prediction: Prediction) -> np.ndarray:
+    """How much a verdict on each image may change, (N,) about 0 to 1.3.
+
+    Highest somewhat on the good side of the line: an image called bad is flagged whether somebody looks or not,
+    while bad images that nobody suspects enough are the ones a set would keep.
+    """
+    shifted = expit(logit(prediction.good) - logit(1 - MOST_DOUBTED))
+    doubt: np.ndarray = 4 * shifted * (1 - shifted) + 0.3 * prediction.uncertainty
+    return doubt
+
+
+def _n_random(limit: int, rng: np.random.Generator) -> int:
+    """One in ten; the remainder is drawn, so that small batches keep the share too."""
+    whole, part = divmod(RANDOM_SHARE * limit, 1)
+    return int(whole) + int(rng.random() < part)
+
+
+def _turns(shares: dict[str, float], n: int) -> Iterator[str]:
+    """`n` ways of asking in turn, so that any first few are mixed as the shares say."""
+    due = dict.fromkeys(shares, 0.0)
+    for _ in range(n):
+        for way, share in shares.items():
+            due[way] += share
+        way = max(due, key=lambda name: due[name])
+        due[way] -= 1
+        yield way
+
+
+def _mix_in(chosen: list[Choice], blind: list[Choice], rng: np.random.Generator) -> list[Choice]:
+    mixed = list(chosen)
+    for choice in blind:
+        mixed.insert(int(rng.integers(0, len(mixed) + 1)), choice)
+    return mixed
+
+
+class _Batch:
+    """Candidates of a batch, and what of them is taken."""
+
+    def __init__(
+        self,
+        features: np.ndarray,
+        wells: np.ndarray,
+        waiting: np.ndarray,
+        verdicts: Verdicts,
+        good: np.ndarray,
+        uncertainty: np.ndarray,
+        blind: np.ndarray,
+        limit: int,
+        rng: np.random.Generator,
+    ) -> None:
+        waiting = np.setdiff1d(waiting, blind) if len(blind) else waiting
+        n = min(max(MOST_CANDIDATES, limit), len(waiting))
+        around = rng.choice(waiting, n, replace=False)
+        parts = [around, _largest(waiting, -good, n), _largest(waiting, uncertainty, n)]
+        # Each row once, those that stand for all others first.
+        self.rows = np.concatenate([around, np.setdiff1d(np.concatenate(parts), around)])
+        self.n_around = len(around)
+        self.points = features[self.rows].astype(np.float32)
+        self.wells = wells[self.rows]
+        self.worth = {SUSPECTS: 1 - good[self.rows], UNCERTAIN: uncertainty[self.rows]}
+        seen = np.concatenate([verdicts.seen_rows, blind]).astype(np.int64)
+        self.taken = np.zeros(len(self.rows), bool)
+        self.well_used = np.isin(self.wells, wells[blind])
+        # Distances between candidates and those that stand for all, (A, C).
+        self.from_around = _distances(self.points[: self.n_around], self.points)
+        self.copy_scale = _typical_nearest(self.from_around[:, : self.n_around])
+        self.nearest = np.full(len(self.rows), np.inf, np.float32)
+        if len(seen):
+            self.nearest = _distances(features[seen].astype(np.float32), self.points).min(axis=0)
+
+    def take(self, way: str) -> int:
+        """The best row for this way of asking; it is then out of the batch, and its well too."""
+        novel = self.nearest**2 / (self.nearest**2 + self.copy_scale**2)
+        novel[np.isinf(self.nearest)] = 1.0
+        worth = self._coverage_gained() if way == SPREAD else self.worth[way] * novel
+        worth = np.where(self.taken, -2.0, worth)
+        if not (self.taken | self.well_used).all():
+            worth = np.where(self.well_used, -1.0, worth)
+        best = int(worth.argmax())
+        self.taken[best] = True
+        self.well_used |= self.wells == self.wells[best]
+        self.nearest = np.minimum(self.nearest, _distances(self.points[best][None], self.points)[0])
+        return int(self.rows[best])
+
+    def _coverage_gained(self) -> np.ndarray:
+        """How much nearer the images that stand for all would be to a labelled one (facility location)."""
+        now = self.nearest[: self.n_around, None]
+        if np.isinf(now).any():
+            now = np.full_like(now, self.from_around.max())
+        gained: np.ndarray = np.maximum(now - self.from_around, 0).mean(axis=0)
+        return gained
+
+
+def _largest(rows: np.ndarray, worth: np.ndarray, n: int) -> np.ndarray:
+    """The `n` of the rows with the largest worth."""
+    return rows if len(rows) <= n else rows[np.argpartition(worth[rows], -n)[-n:]]
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Euclidean distances (A, B)."""
+    square = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2 * (a @ b.T)
+    distance: np.ndarray = np.sqrt(np.maximum(square, 0))
+    return distance
+
+
+def _typical_nearest(distances: np.ndarray) -> float:
+    """Median distance to the nearest other one."""
+    if len(distances) < 2:
+        return 1.0
+    apart = distances + np.diag(np.full(len(distances), np.inf, np.float32))
+    return max(float(np.median(apart.min(axis=1))), 1e-6)
+
+
+def _why(way: str, good: float, has_model: bool) -> str:
+    bad = f"{100 * (1 - good):.0f} %"
+    if way == SPREAD:
+        return "Unlike anything labelled so far: one look here tells about many images."
+    if way == SUSPECTS:
+        who = "the model" if has_model else "the forest"
+        return f"Among the worst by {who} (bad with a probability of {bad}): is it right?"
+    if way == UNCERTAIN:
+        if has_model:
+            return f"The model cannot tell (bad with a probability of {bad}) and it is unlike the others asked."
+        return "Near the line between good and bad, as far as the forest can tell."
+    return "Drawn blindly, so that the model can be measured honestly."

@@ -7,11 +7,22 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from training.learners.classifiers.anomaly import ReweightedForest
+from training.learners.classifiers.committee import Committee
 from training.learners.classifiers.logistic import Logistic
 from training.learners.classifiers.network import NetworkEnsemble
 from training.learners.classifiers.trees import Trees
 
-__all__ = ["CLASSIFIERS", "Classifier", "Logistic", "NetworkEnsemble", "ReweightedForest", "Trees", "make_classifier"]
+__all__ = [
+    "CLASSIFIERS",
+    "IN_WORDS",
+    "Classifier",
+    "Committee",
+    "Logistic",
+    "NetworkEnsemble",
+    "ReweightedForest",
+    "Trees",
+    "make_classifier",
+]
 
 
 class Classifier(Protocol):
@@ -40,12 +51,14 @@ class Classifier(Protocol):
 
 
 CLASSIFIERS: dict[str, Any] = {
+    "committee": Committee,
     "trees": Trees,
     "logistic": Logistic,
     "network": NetworkEnsemble,
     "anomaly": ReweightedForest,
 }
 IN_WORDS = {
+    "committee": "extremely randomised trees together with an ensemble of small neural networks",
     "trees": "extremely randomised trees",
     "logistic": "regularised logistic regression",
     "network": "an ensemble of small neural networks",
@@ -53,9 +66,9 @@ IN_WORDS = {
 }
 
 
-def make_classifier(name: str, random_state: int) -> Classifier:
-    """A fresh classifier. Raises ValueError for a name that is none."""
+def make_classifier(name: str, random_state: int, *, is_trial: bool = False) -> Classifier:
+    """A fresh classifier; one for a trial has fewer members. Raises ValueError for a name that is none."""
     if name not in CLASSIFIERS:
         raise ValueError(f"{name!r} is no classifier; use {', '.join(CLASSIFIERS)}.")
-    made: Classifier = CLASSIFIERS[name](random_state=random_state)
+    made: Classifier = CLASSIFIERS[name](random_state=random_state, is_trial=is_trial)
     return made

@@ -14,18 +14,20 @@ from sklearn.linear_model import LogisticRegression
 from training.learners.tree_arrays import LEAF, TreeArrays
 
 N_TREES = 150
+N_TREES_IN_TRIAL = 50
 N_SUBSAMPLES = 256
 
 
 class ReweightedForest:
     """coniferest's AAD forest (Das et al. 2017, "Incorporating feedback into tree-based anomaly detection")."""
 
-    def __init__(self, random_state: int = 0) -> None:
+    def __init__(self, random_state: int = 0, *, is_trial: bool = False) -> None:
         self.random_state = random_state
+        self.is_trial = is_trial
 
     def fit(self, features: np.ndarray, is_good: np.ndarray, weights: np.ndarray, usual: np.ndarray) -> Self:
         forest = AADForest(
-            n_trees=N_TREES,
+            n_trees=N_TREES_IN_TRIAL if self.is_trial else N_TREES,
             n_subsamples=min(N_SUBSAMPLES, len(usual)),
             budget="auto",
             prior_influence=1.0,

@@ -14,8 +14,9 @@ from training.learners.classifiers.trees import balance
 class Logistic:
     """Logistic regression with a ridge that grows with the number of columns; both verdicts weigh the same."""
 
-    def __init__(self, random_state: int = 0) -> None:
+    def __init__(self, random_state: int = 0, *, is_trial: bool = False) -> None:
         self.random_state = random_state
+        self.is_trial = is_trial
 
     def fit(self, features: np.ndarray, is_good: np.ndarray, weights: np.ndarray, usual: np.ndarray) -> Self:
         self.mean_ = usual.mean(axis=0, dtype=np.float64)

@@ -9,18 +9,21 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from training.learners.tree_arrays import TreeArrays, of_classifier
 
-N_TREES = 300
+N_TREES = 200
+N_TREES_IN_TRIAL = 60
 
 
 class Trees:
     """Extremely randomised trees (Geurts, Ernst & Wehenkel 2006); both verdicts weigh the same in training."""
 
-    def __init__(self, random_state: int = 0) -> None:
+    def __init__(self, random_state: int = 0, *, is_trial: bool = False) -> None:
         self.random_state = random_state
+        self.is_trial = is_trial
 
     def fit(self, features: np.ndarray, is_good: np.ndarray, weights: np.ndarray, usual: np.ndarray) -> Self:
         balanced = balance(is_good, weights)
-        forest = ExtraTreesClassifier(N_TREES, max_features="sqrt", random_state=self.random_state, n_jobs=1)
+        n_trees = N_TREES_IN_TRIAL if self.is_trial else N_TREES
+        forest = ExtraTreesClassifier(n_trees, max_features="sqrt", random_state=self.random_state, n_jobs=1)
         forest.fit(features, is_good.astype(int), balanced)
         self.trees_ = of_classifier(forest)
         return self
