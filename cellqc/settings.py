@@ -173,6 +173,10 @@ SPECTACULAR_SETTINGS = {
 WORKERS = environment.whole_number("CELLQC_WORKERS", os.cpu_count() or 1)
 # The scheduler of a Dask cluster that does the heavy work, such as tcp://host:8786; this computer does it when empty.
 DASK_SCHEDULER = environment.text("CELLQC_DASK_SCHEDULER", "")
+# So many new labels in an experiment start a training; 0 leaves it to the button.
+RETRAIN_AFTER = environment.whole_number("CELLQC_RETRAIN_AFTER", 10, minimum=0)
+# What learns from the labels: trees, logistic, network or anomaly.
+CLASSIFIER = environment.text("CELLQC_CLASSIFIER", "trees")
 # Folders and URI prefixes that images may be taken from; all when none is named.
 SOURCES = environment.words("CELLQC_SOURCES", "")
 

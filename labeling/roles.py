@@ -18,6 +18,8 @@ class Action(StrEnum):
     SCORE = "start a scoring"
     LABEL = "label images"
     SET_CUTOFF = "save a cutoff"
+    RETRAIN = "start a training"
+    PROMOTE = "promote or retire a model"
     DRAFT = "draft a QC set"
     SIGN = "sign a QC set"
     WITHDRAW = "withdraw a QC set"
@@ -32,6 +34,9 @@ PERMISSIONS: dict[Action, frozenset[Role]] = {
     Action.SCORE: frozenset({S, D, A}),
     Action.LABEL: frozenset({S}),
     Action.SET_CUTOFF: frozenset({S}),
+    Action.RETRAIN: frozenset({S, D}),
+    # A promoted model decides QC sets: whoever answers for those answers for it.
+    Action.PROMOTE: frozenset({S}),
     Action.DRAFT: frozenset({S}),
     # An admin runs the system and audits it: who audits must not sign.
     Action.SIGN: frozenset({S}),

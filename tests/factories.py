@@ -15,6 +15,7 @@ from labeling.models import (
     Image,
     ImageFile,
     MetricSet,
+    ModelVersion,
     Plate,
     ScoreKind,
     ScoreRun,
@@ -23,7 +24,7 @@ from labeling.models import (
 )
 from labeling.services.cutoffs import choose_cutoff, save_cutoff
 from labeling.services.measurements import store_measurements
-from labeling.services.scores import store_scores
+from labeling.services.scores import Parts, store_scores
 
 
 def make_experiment(
@@ -83,6 +84,45 @@ def add_scores(experiment: Experiment, *, by: User, seed: int = 1, scores: Seque
     )
 
 
+def add_blended_scores(
+    experiment: Experiment,
+    *,
+    by: User,
+    scores: Sequence[float] | None = None,
+    state: str = ModelVersion.State.CANDIDATE,
+) -> ScoreRun:
+    """A model version nobody trained and its blended run, beside the newest isolation run; a promoted one ousts."""
+    isolation = ScoreRun.objects.latest_of(experiment)
+    assert isolation is not None
+    ids = np.array(isolation.scores.order_by("image_id").values_list("image_id", flat=True))
+    good = np.linspace(0.05, 0.95, len(ids)) if scores is None else np.asarray(scores, float)
+    promoted = state == ModelVersion.State.PROMOTED
+    if promoted:
+        experiment.model_versions.filter(state=state).update(state=ModelVersion.State.RETIRED)
+    model = ModelVersion.objects.create(
+        experiment=experiment,
+        number=experiment.model_versions.count() + 1,
+        state=state,
+        recipe={},
+        report={},
+        created_by=by,
+        promoted_by=by if promoted else None,
+        promotion_reason="finds every fibre" if promoted else "",
+    )
+    return store_scores(
+        experiment,
+        kind=ScoreKind.BLENDED,
+        image_ids=ids,
+        scores=good,
+        metric_set=isolation.metric_set,
+        parameters={"isolation_run": isolation.pk},
+        seed=1,
+        by=by,
+        model_version=model,
+        parts=Parts(good, good, np.zeros(len(good)), 4 * good * (1 - good)),
+    )
+
+
 def save_cutoff_at(
     experiment: Experiment, value: float, *, by: User, reason: str = "looked at the borderline"
 ) -> Cutoff:
@@ -112,3 +152,30 @@ def _make_image(experiment: Experiment, plate: Plate, well: Well, site: int, cha
             sha256=hashlib.sha256(f"{place}{channel.name}".encode()).hexdigest(),
         )
     return image
+
+
+def make_learnable_experiment(
+    by: User, *, name: str = "Plate 0412", rows: int = 4, columns: int = 6, seed: int = 1
+) -> tuple[Experiment, list[Image], list[Image]]:
+    """An experiment scored by the forest whose bad images can be told by their metrics: it, the good, the bad ones."""
+    from training.scoring import score_experiment
+
+    experiment = make_experiment(by, name=name, rows=rows, columns=columns)
+    images = list(experiment.images.order_by("id"))
+    random = np.random.default_rng(seed)
+    is_bad = np.arange(len(images)) % 4 == 0
+    names = metric_columns([channel.name for channel in experiment.channels.all()])
+    values = random.normal(size=(len(images), len(names)))
+    values[is_bad] += 3 * (np.arange(len(names)) % 3 == 0)
+    metric_set = MetricSet.objects.create(experiment=experiment, version=METRIC_SET_VERSION, columns=names)
+    store_measurements(metric_set, np.array([image.pk for image in images]), values)
+    score_experiment(experiment, by=by)
+    split = {flag: [image for image, bad in zip(images, is_bad, strict=True) if bad == flag] for flag in (False, True)}
+    return experiment, split[False], split[True]
+
+
+def label_all(good: Sequence[Image], bad: Sequence[Image], *, by: User) -> None:
+    """Say which images are good and which are bad."""
+    from labeling.services.labels import NewLabel, label_images
+
+    label_images([NewLabel(image.pk, "good") for image in good] + [NewLabel(image.pk, "bad") for image in bad], by=by)

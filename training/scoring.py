@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from importlib.metadata import version
 
 import numpy as np
 
-from labeling.models import Experiment, Image, ScoreKind, ScoreRun, User, Well
+from labeling.models import Experiment, ScoreKind, ScoreRun, User
 from labeling.problems import BadValue, Conflict
 from labeling.services.embeddings import current_embedding_set
 from labeling.services.metric_sets import current_metric_set
 from labeling.services.scores import store_scores
+from training.comparison import IN_WORDS, Scaling, check_scaling, compared_with
 from training.embedding import place_by_metrics, reduced_embeddings
 from training.features import FeatureTable, load_features, placed_embeddings
 from training.learners.isolation import IsolationScorer
 from training.learners.reduce import N_COMPONENTS
 from training.learners.scaling import CLIP
+from training.learning import learning_table
+from training.queue import renew_queue
 
 DEFAULT_SEED = 20_080
 # Fewer images than this say nothing about what is usual.
 FEWEST_IMAGES = 4
-# A median and a spread of fewer control fields are chance.
-FEWEST_CONTROLS = 4
 # Of a plate, before what the network sees may change scores: three for each component. On a real row of 72 fields it
 # put a phenotype above the fibres; on plates of 384 it found more of what is bad (docs/embeddings.md).
 FEWEST_TO_EMBED = 3 * N_COMPONENTS
-
-
-class Scaling(StrEnum):
-    """What an image is compared with before the forest sees it."""
-
-    PLATE = "plate"  # a plate's own images: batch effects between plates fall away
-    CONTROLS = "controls"  # the plate's control wells, for plates whose samples differ as a whole
-    EXPERIMENT = "experiment"  # everything, for plates that are known to be alike
-
-
-IN_WORDS = {
-    Scaling.PLATE: "robust z per plate",
-    Scaling.CONTROLS: "robust z by the control wells of each plate",
-    Scaling.EXPERIMENT: "robust z over the experiment",
-}
 
 
 def score_experiment(
@@ -68,7 +53,7 @@ def score_experiment(
             f"{experiment.name} has {len(table.image_ids)} measured images; "
             f"a score compares images and needs at least {FEWEST_IMAGES}."
         )
-    groups, reference = _compared_with(experiment, table, scaling)
+    groups, reference = compared_with(experiment, table, scaling)
     seen = _seen_by_network(experiment, table, scaling, groups, reference, seed) if embeddings else None
     scorer = IsolationScorer(random_state=seed)
     try:
@@ -78,7 +63,7 @@ def score_experiment(
     if seen is None:
         place_by_metrics(experiment, table, metric_set)
     used = [table.columns[n] for n in scorer.columns_]
-    return store_scores(
+    run = store_scores(
         experiment,
         kind=ScoreKind.ISOLATION,
         image_ids=table.image_ids,
@@ -99,33 +84,8 @@ def score_experiment(
         seed=seed,
         by=by,
     )
-
-
-def check_scaling(scaling: str) -> Scaling:
-    """The scaling of that name. Raises BadValue for another word."""
-    if scaling not in list(Scaling):
-        raise BadValue(f"{scaling!r} is no scaling; use {', '.join(Scaling)}.")
-    return Scaling(scaling)
-
-
-def _compared_with(
-    experiment: Experiment, table: FeatureTable, scaling: Scaling
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """The group each image is scaled in (N,), and which images of it tell what is usual (None: all)."""
-    if scaling == Scaling.EXPERIMENT:
-        return np.zeros(len(table.image_ids), int), None
-    if scaling == Scaling.PLATE:
-        return table.plate_ids, None
-    in_controls = Image.objects.of(experiment).filter(well__role=Well.Role.CONTROL)
-    is_control = np.isin(table.image_ids, list(in_controls.values_list("id", flat=True)))
-    for plate in experiment.plates.all():
-        n = int((is_control & (table.plate_ids == plate.pk)).sum())
-        if n < FEWEST_CONTROLS and (table.plate_ids == plate.pk).any():
-            raise BadValue(
-                f"Plate {plate.barcode} has {n} measured fields in control wells; scaling by controls needs "
-                f"{FEWEST_CONTROLS}. Apply a plate map, or scale per plate."
-            )
-    return table.plate_ids, is_control
+    renew_queue(learning_table(experiment, run), run, seed=seed)
+    return run
 
 
 def _seen_by_network(

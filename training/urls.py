@@ -2,8 +2,19 @@
 
 from django.urls import path
 
-from training import views
+from labeling.views import labels
+from training.views import models, queue, scoring
 
 urlpatterns = [
-    path("experiments/<int:pk>/score/", views.score, name="score"),
+    path("experiments/<int:pk>/score/", scoring.score, name="score"),
+    path("experiments/<int:pk>/retrain/", scoring.retrain, name="retrain"),
+    path("experiments/<int:pk>/training/", scoring.training, name="training"),
+    path("experiments/<int:pk>/queue/", queue.queue, name="queue"),
+    path("experiments/<int:pk>/queue/labels/", labels.label, {"from_queue": True}, name="queue_label"),
+    path("experiments/<int:pk>/queue/labels/undo/", labels.undo, {"from_queue": True}, name="undo_queue_label"),
+    path("experiments/<int:pk>/models/", models.index, name="models"),
+    path("experiments/<int:pk>/cutoff/carry/", models.carry, name="carry_cutoff"),
+    path("models/<int:pk>/", models.detail, name="model"),
+    path("models/<int:pk>/promote/", models.promote, name="promote_model"),
+    path("models/<int:pk>/retire/", models.retire, name="retire_model"),
 ]

@@ -7,11 +7,11 @@ from typing import Any
 from django.db import models
 from rest_framework.exceptions import NotFound
 
-from labeling.models import Experiment, Image, Job, QCSet
+from labeling.models import Experiment, Image, Job, ModelVersion, QCSet
 
 # What a QC set says of itself names its cutoff, people and signatures.
 QC_SETS = (
-    QCSet.objects.select_related("experiment", "run", "cutoff", "created_by", "withdrawn_by")
+    QCSet.objects.select_related("experiment", "run", "cutoff", "model_version", "created_by", "withdrawn_by")
     .defer("run__vector")
     .prefetch_related("signatures__by")
 )
@@ -31,6 +31,10 @@ def find_image(pk: int) -> Image:
 
 def find_qc_set(pk: int) -> QCSet:
     return _find(QC_SETS.all(), pk, "QC set")
+
+
+def find_model(pk: int) -> ModelVersion:
+    return _find(ModelVersion.objects.select_related("experiment", "created_by", "promoted_by"), pk, "model")
 
 
 def _find(rows: models.QuerySet, pk: int, called: str) -> Any:

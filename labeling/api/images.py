@@ -1,4 +1,4 @@
-"""The images of an experiment: all, those to label next, and as tables."""
+"""The images of an experiment, as a list and as tables."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from rest_framework.viewsets import GenericViewSet
 
 from labeling.api.finding import find_experiment, find_image
 from labeling.api.pagination import ImagePages
-from labeling.api.queries import ImageQuery, QueueQuery, SimilarQuery, TableQuery, chosen_images
-from labeling.api.serializers import CandidateSerializer, ImageSerializer, QueueSerializer, SimilarSerializer
+from labeling.api.queries import ImageQuery, SimilarQuery, TableQuery, chosen_images
+from labeling.api.serializers import ImageSerializer, SimilarSerializer
 from labeling.api.tables import AnyFormat, table_response
 from labeling.models import Image
 from labeling.roles import Action
 from labeling.services.exports import metrics_table, scores_table
 from labeling.services.image_facts import basis_of, facts_of_page, with_scores
-from labeling.services.queue import images_to_label
 from labeling.services.similar import similar_images
 
 
@@ -31,22 +30,10 @@ class ImageViewSet(GenericViewSet):
     def list(self, request: Request, experiment_id: int) -> Response:
         experiment, query = find_experiment(experiment_id), ImageQuery.of(request)
         basis = basis_of(experiment)
-        images = with_scores(self.get_queryset().of(experiment), basis.run)
+        images = with_scores(self.get_queryset().of(experiment), basis)
         page = self.paginate_queryset(chosen_images(images, experiment, basis, query))
         shown = ImageSerializer(facts_of_page(page, basis), many=True, context={"experiment": experiment})
         return self.get_paginated_response(shown.data)
-
-
-class QueueViewSet(GenericViewSet):
-    pagination_class = None
-
-    @extend_schema(parameters=[QueueQuery], responses=QueueSerializer)
-    def next(self, request: Request, experiment_id: int) -> Response:
-        """The images to label next, best first, with why each was chosen."""
-        experiment, query = find_experiment(experiment_id), QueueQuery.of(request)
-        candidates = images_to_label(experiment, limit=query["limit"])
-        shown = CandidateSerializer(candidates, many=True, context={"experiment": experiment})
-        return Response({"results": shown.data})
 
 
 class SimilarViewSet(GenericViewSet):

@@ -69,4 +69,6 @@ def _checked_list(labels: list) -> list:
 
 
 def _new_label(entry: dict) -> NewLabel:
-    return NewLabel(entry["image"], entry["verdict"], tuple(entry["defects"]), entry["note"])
+    return NewLabel(
+        entry["image"], entry["verdict"], tuple(entry["defects"]), entry["note"], from_queue=entry["from_queue"]
+    )

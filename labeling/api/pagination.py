@@ -67,10 +67,11 @@ class ImagePages(ById):
             return super().paginate_queryset(queryset, request, view)
         self.base_url = request.build_absolute_uri()
         limit, after = self.get_page_size(request), _read_position(request.query_params.get("cursor"))
-        page = page_by_score(queryset, descending=ordering.startswith("-"), after=after, limit=limit + 1)
+        field = ordering.removeprefix("-")
+        page = page_by_score(queryset, field, descending=ordering.startswith("-"), after=after, limit=limit + 1)
         if len(page) > limit:
             last = page[limit - 1]
-            self.position = ScorePosition(last.isolation_score, last.pk)
+            self.position = ScorePosition(getattr(last, field), last.pk)
         return page[:limit]
 
     def get_next_link(self) -> str | None:

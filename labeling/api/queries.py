@@ -16,7 +16,7 @@ from labeling.services.image_facts import Basis, with_verdict
 
 PAGING = {"cursor", "page_size"}
 VERDICTS = ("good", "bad", "unsure", "none")
-ORDERINGS = ("id", "isolation_score", "-isolation_score")
+ORDERINGS = ("id", "isolation_score", "-isolation_score", "blended_score", "-blended_score")
 
 
 def one_of(values: tuple[str, ...], noun: str, **options: Any) -> serializers.ChoiceField:
@@ -59,8 +59,9 @@ class ImageQuery(Query):
     role = one_of(tuple(Well.Role.values), "role", required=False)
     verdict = one_of(VERDICTS, "verdict", required=False)
     flagged = yes_or_no(required=False, help_text="Below the saved cutoff, or not")
-    score_min = NumberField(required=False, help_text="The lowest isolation score to show")
-    score_max = NumberField(required=False, help_text="The highest isolation score to show")
+    score = one_of(tuple(ScoreKind.values), "score", default=ScoreKind.ISOLATION.value, help_text="Of min and max")
+    score_min = NumberField(required=False, help_text="The lowest score to show")
+    score_max = NumberField(required=False, help_text="The highest score to show")
     broken = yes_or_no(required=False)
     ordering = one_of(ORDERINGS, "ordering", required=False)
 
@@ -80,10 +81,6 @@ class ManifestQuery(Query):
     format = serializers.CharField(default="csv", help_text="csv, parquet or loaddata")
 
 
-class QueueQuery(Query):
-    limit = serializers.IntegerField(default=20, help_text="1 to 500")
-
-
 class SimilarQuery(Query):
     limit = serializers.IntegerField(default=20, help_text="1 to 200")
 
@@ -91,7 +88,7 @@ class SimilarQuery(Query):
 class CutoffQuery(Query):
     """Which score, and exactly one of value, percent and automatic."""
 
-    score = serializers.CharField(default=ScoreKind.ISOLATION.value, help_text="isolation or blended")
+    score = serializers.CharField(default=ScoreKind.ISOLATION.value, help_text="isolation, blended or promoted")
     value = NumberField(required=False)
     percent = NumberField(required=False, help_text="The share to flag, 0 to 100")
     automatic = yes_or_no(required=False)
@@ -110,7 +107,7 @@ def chosen_images(
 ) -> QuerySet[Image]:
     """Those of the images (with their scores) that a query asks for. Conflict: `flagged` without a cutoff."""
     plain = {"plate": "plate__barcode", "role": "well__role"}
-    plain |= {"score_min": "isolation_score__gte", "score_max": "isolation_score__lte"}
+    plain |= {"score_min": f"{query['score']}_score__gte", "score_max": f"{query['score']}_score__lte"}
     images = images.filter(**{lookup: query[name] for name, lookup in plain.items() if name in query})
     images = images.filter(**query.get("well", {}))
     if "verdict" in query:
@@ -121,5 +118,5 @@ def chosen_images(
         if basis.cutoff is None:
             raise Conflict("No cutoff is saved for these scores yet, so nothing is flagged. Save one first.")
         side = "lt" if query["flagged"] else "gte"
-        images = images.filter(**{f"isolation_score__{side}": basis.cutoff.value})
+        images = images.filter(**{f"{basis.score_field}__{side}": basis.cutoff.value})
     return images

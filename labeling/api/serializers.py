@@ -145,7 +145,8 @@ class ImageSerializer(serializers.Serializer):
     content_hash = serializers.CharField(source="image.content_hash")
     isolation_score = serializers.FloatField(allow_null=True)
     blended_score = serializers.FloatField(allow_null=True)
-    uncertainty = serializers.FloatField(allow_null=True)
+    uncertainty = serializers.FloatField(allow_null=True, help_text="0 to 1: how little the blended score says")
+    disagreement = serializers.FloatField(allow_null=True, help_text="Of classifier and forest, 0 to 1")
     verdict = serializers.CharField(allow_null=True, help_text="good, bad, unsure, or null: unlabelled")
     flagged = serializers.BooleanField(allow_null=True)
     reason = serializers.CharField()
@@ -158,23 +159,6 @@ class ImageSerializer(serializers.Serializer):
             return None
         version = self.context["experiment"].display_version
         return reverse("thumbnail", args=[facts.image.pk, version, COMPOSITE])
-
-
-class CandidateSerializer(serializers.Serializer):
-    """An image of the queue: as in the list, and why it was chosen."""
-
-    def to_representation(self, candidate: object) -> dict[str, object]:
-        return ImageSerializer(candidate.facts, context=self.context).data | {"why": candidate.why}
-
-
-class QueueImageSerializer(ImageSerializer):
-    """The shape of a candidate, for the schema."""
-
-    why = serializers.CharField()
-
-
-class QueueSerializer(serializers.Serializer):
-    results = QueueImageSerializer(many=True)
 
 
 class SimilarImageSerializer(ImageSerializer):
@@ -197,6 +181,7 @@ class NewLabelSerializer(serializers.Serializer):
     verdict = one_of(GIVEN_VERDICTS, "verdict")
     defects = serializers.ListField(child=one_of(tuple(Defect.values), "defect"), default=list)
     note = serializers.CharField(default="", allow_blank=True, max_length=2000)
+    from_queue = serializers.BooleanField(default=False, help_text="The queue asked for this image")
 
 
 class LabelSerializer(serializers.ModelSerializer):
@@ -246,7 +231,7 @@ class CutoffPreviewSerializer(serializers.Serializer):
 class NewCutoffSerializer(serializers.Serializer):
     """Exactly one of value, percent and automatic, and why."""
 
-    score = serializers.CharField(default=ScoreKind.ISOLATION.value, help_text="isolation or blended")
+    score = serializers.CharField(default=ScoreKind.ISOLATION.value, help_text="isolation, blended or promoted")
     value = NumberField(required=False, allow_null=True)
     percent = NumberField(required=False, allow_null=True, help_text="The share to flag, 0 to 100")
     automatic = yes_or_no(required=False, allow_null=True)
@@ -276,6 +261,9 @@ class QCSetSerializer(serializers.ModelSerializer):
     state = serializers.CharField(help_text="draft, approved, superseded, withdrawn or discarded")
     score = serializers.CharField(source="run.kind")
     cutoff = serializers.FloatField(source="cutoff.value")
+    model = serializers.IntegerField(
+        source="model_version_id", allow_null=True, help_text="Whose blended scores decided; null: the isolation score"
+    )
     created_by = serializers.CharField(source="created_by.username")
     withdrawn_by = serializers.CharField(source="withdrawn_by.username", default=None, allow_null=True)
     signatures = SignatureSerializer(many=True)
@@ -292,6 +280,7 @@ class QCSetSerializer(serializers.ModelSerializer):
             "run",
             "score",
             "cutoff",
+            "model",
             "created_by",
             "created_at",
             "manifest_sha256",

@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from labeling.api.audit import AuditViewSet
 from labeling.api.cutoffs import CutoffViewSet
 from labeling.api.experiments import ExperimentViewSet, PlateMapViewSet
-from labeling.api.images import ImageViewSet, QueueViewSet, SimilarViewSet, TableViewSet
+from labeling.api.images import ImageViewSet, SimilarViewSet, TableViewSet
 from labeling.api.importing import ImportViewSet
 from labeling.api.jobs import JobViewSet
 from labeling.api.labels import LabelViewSet
@@ -34,7 +34,6 @@ urlpatterns = [
     path(f"{EXPERIMENT}/platemap/", PlateMapViewSet.as_view({"post": "create"}), name="platemap"),
     path(f"{EXPERIMENT}/import-metrics/", ImportViewSet.as_view({"post": "create"}), name="import_metrics"),
     path(f"{EXPERIMENT}/images/", ImageViewSet.as_view({"get": "list"}), name="images"),
-    path(f"{EXPERIMENT}/queue/", QueueViewSet.as_view({"get": "next"}), name="queue"),
     path(f"{EXPERIMENT}/metrics/", TableViewSet.as_view({"get": "metrics"}), name="metrics"),
     path(f"{EXPERIMENT}/scores/", TableViewSet.as_view({"get": "scores"}), name="scores"),
     path(f"{EXPERIMENT}/labels/", LabelViewSet.as_view({"get": "list"}), name="label_history"),

@@ -7,7 +7,8 @@ from labeling.models.jobs import Job
 from labeling.models.measurements import Measurement, MetricSet
 from labeling.models.people import User
 from labeling.models.qc_sets import Manifest, QCSet, QCSetImage, Signature
-from labeling.models.scores import Cutoff, ModelVersion, Score, ScoreKind, ScoreRun
+from labeling.models.queue import LabelQueue, QueueEntry
+from labeling.models.scores import Cutoff, ModelVersion, Score, ScoreKind, ScoreParts, ScoreRun
 from labeling.models.verdicts import Defect, Label, Verdict
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ImageFile",
     "Job",
     "Label",
+    "LabelQueue",
     "Manifest",
     "Measurement",
     "MetricSet",
@@ -30,9 +32,11 @@ __all__ = [
     "Plate",
     "QCSet",
     "QCSetImage",
+    "QueueEntry",
     "RefusedFile",
     "Score",
     "ScoreKind",
+    "ScoreParts",
     "ScoreRun",
     "Signature",
     "User",

@@ -32,6 +32,14 @@ class ModelVersion(models.Model):
     weights_sha256 = models.CharField(max_length=64)
     recipe = models.JSONField(help_text="Features, labels used by id, seed, library versions")
     report = models.JSONField(help_text="How it does on labels it did not see")
+    n_labels = models.PositiveIntegerField(default=0, help_text="Labelled images it learnt from")
+    last_label = models.ForeignKey(
+        "Label",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="The newest label it takes into account",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey("User", on_delete=models.PROTECT, related_name="+")
     promoted_at = models.DateTimeField(null=True)
@@ -59,6 +67,11 @@ class ScoreRunQuerySet(models.QuerySet["ScoreRun"]):
     def latest_of(self, experiment: Experiment, kind: str = ScoreKind.ISOLATION) -> ScoreRun | None:
         """The newest finished run of that kind, or None before the first."""
         return self.filter(experiment=experiment, kind=kind).order_by("-id").first()
+
+    def of_promoted_model(self, experiment: Experiment) -> ScoreRun | None:
+        """The newest blended run of the model that may decide QC sets, or None while none is promoted."""
+        promoted = self.filter(experiment=experiment, model_version__state=ModelVersion.State.PROMOTED)
+        return promoted.order_by("-id").first()
 
 
 class ScoreRun(models.Model):
@@ -93,6 +106,26 @@ class ScoreRun(models.Model):
         return f"{self.experiment} {self.kind} scores {self.pk}"
 
 
+class ScoreParts(models.Model):
+    """What a blended run is made of, for each Image, as vectors: rows would be five times the size.
+
+    Each holds one number an Image in the order of `image_ids`: little-endian int64 the ids, float32 the rest.
+    """
+
+    run = models.OneToOneField(ScoreRun, on_delete=models.PROTECT, primary_key=True, related_name="parts")
+    image_ids = models.BinaryField(help_text="Ascending")
+    classifier = models.BinaryField(help_text="Probability of good by the classifier alone")
+    forest = models.BinaryField(help_text="Probability of good by the isolation forest alone")
+    disagreement = models.BinaryField(help_text="How far the two lie apart, 0 to 1")
+    uncertainty = models.BinaryField(help_text="How little the blended score says, 0 to 1")
+
+    class Meta:
+        triggers = append_only("score_parts")
+
+    def __str__(self) -> str:
+        return f"parts of {self.run_id}"
+
+
 class Score(models.Model):
     """The value of one Image in one run. New runs are new rows; none is ever updated."""
 
@@ -118,6 +151,11 @@ class CutoffQuerySet(models.QuerySet["Cutoff"]):
     def current(self, run: ScoreRun) -> Cutoff | None:
         """The cutoff in force for that run: the one saved last."""
         return self.filter(run=run).select_related("by").order_by("-id").first()
+
+    def newest(self, experiment: Experiment) -> Cutoff | None:
+        """The one saved last in an experiment, on whatever scores; its run comes along without the vector."""
+        cutoffs = self.filter(run__experiment=experiment).select_related("by", "run__model_version")
+        return cutoffs.defer("run__vector").order_by("-id").first()
 
 
 class Cutoff(models.Model):

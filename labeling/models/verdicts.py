@@ -85,6 +85,8 @@ class Label(models.Model):
         db_index=False,
         help_text="Same content elsewhere",
     )
+    # Only images that were drawn at random and labelled because of it tell how good a model is without bias.
+    drawn_at_random = models.BooleanField(default=False, help_text="Asked for by the random share of the queue")
     # A verdict is about pixels: should the files come back under another name, it can be found again.
     content_hash = models.CharField(max_length=64, blank=True)
 

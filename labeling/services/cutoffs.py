@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from labeling.models import Cutoff, Experiment, ScoreKind, ScoreRun, User
+from labeling.models import Cutoff, Experiment, ModelVersion, ScoreKind, ScoreRun, User
 from labeling.problems import BadValue, Conflict
 from labeling.services import audit
 from labeling.services.scores import scores_of
@@ -15,6 +15,8 @@ from labeling.services.scores import scores_of
 # scikit-learn's "auto": an isolation score of -0.5 is where a point is as easy to isolate as a random one.
 # For a probability of being good the same words mean one half.
 AUTOMATIC = {ScoreKind.ISOLATION: -0.5, ScoreKind.BLENDED: 0.5}
+# The blended score of the model a person promoted; `blended` alone means the newest model's.
+PROMOTED = "promoted"
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,62 @@ class CutoffPreview:
 
 
 def current_run(experiment: Experiment, kind: str = ScoreKind.ISOLATION) -> ScoreRun:
-    """The run cutoffs are set on. Raises Conflict before the first scoring, BadValue for an unknown kind."""
+    """The run cutoffs are set on: the newest of `isolation` or `blended`, or the `promoted` model's.
+
+    Raises Conflict while there is none, BadValue for an unknown kind.
+    """
+    runs = ScoreRun.objects.defer("vector").select_related("model_version")
+    if kind == PROMOTED:
+        if (run := runs.of_promoted_model(experiment)) is None:
+            raise Conflict(f"{experiment.name} has no promoted model. Promote one on the page Models first.")
+        return run
     if kind not in ScoreKind.values:
-        raise BadValue(f"{kind!r} is no score; use {' or '.join(ScoreKind.values)}.")
-    run = ScoreRun.objects.defer("vector").latest_of(experiment, kind)
-    if run is None:
-        raise Conflict(f"{experiment.name} has no {kind} score yet; score it first.")
+        raise BadValue(f"{kind!r} is no score; use {', '.join(ScoreKind.values)} or {PROMOTED}.")
+    if (run := runs.latest_of(experiment, kind)) is None:
+        how = "score it" if kind == ScoreKind.ISOLATION else "label some images and retrain"
+        raise Conflict(f"{experiment.name} has no {kind} score yet; {how} first.")
     return run
+
+
+def score_choices(experiment: Experiment) -> list[tuple[str, str, ScoreRun]]:
+    """What people may look at and set a cutoff on: (name, title, run), the unsupervised score first."""
+    runs = ScoreRun.objects.defer("vector").select_related("model_version")
+    isolation, blended = (runs.latest_of(experiment, kind) for kind in (ScoreKind.ISOLATION, ScoreKind.BLENDED))
+    promoted = runs.of_promoted_model(experiment)
+    choices = [(str(ScoreKind.ISOLATION), "isolation", isolation)] if isolation else []
+    if blended:
+        is_promoted = ", promoted" if blended == promoted else ""
+        title = f"blended, model {blended.model_version.number}{is_promoted}"
+        choices.append((str(ScoreKind.BLENDED), title, blended))
+    if promoted and promoted != blended:
+        choices.append((PROMOTED, f"blended, model {promoted.model_version.number}, promoted", promoted))
+    return choices
+
+
+def cutoff_in_force(experiment: Experiment, isolation_run: ScoreRun | None) -> Cutoff | None:
+    """The cutoff saved last, which flags images until another is saved; None while there is none.
+
+    A newer model never moves it: it stays on the scores it was saved for. Only a new scoring of the images
+    themselves, which may be others now, ends a cutoff on the scores before.
+    """
+    cutoff = Cutoff.objects.newest(experiment)
+    if cutoff and cutoff.run.kind == ScoreKind.ISOLATION and cutoff.run != isolation_run:
+        return None
+    return cutoff
+
+
+def deciding_cutoff(experiment: Experiment) -> Cutoff:
+    """The cutoff a QC set is made with. Raises Conflict without one, or when its model is not promoted."""
+    cutoff = cutoff_in_force(experiment, current_run(experiment))
+    if cutoff is None:
+        raise Conflict("No cutoff is saved for these scores yet. Save one in Review first.")
+    model = cutoff.run.model_version
+    if model and model.state != ModelVersion.State.PROMOTED:
+        raise Conflict(
+            f"The cutoff {cutoff.value:.4f} lies on the blended scores of model {model.number}, which is "
+            f"{model.state}. Promote model {model.number} first, or save a cutoff on other scores."
+        )
+    return cutoff
 
 
 def choose_cutoff(
@@ -101,13 +152,18 @@ def preview_cutoff(run: ScoreRun, choice: CutoffChoice) -> CutoffPreview:
 
 @transaction.atomic
 def save_cutoff(run: ScoreRun, choice: CutoffChoice, *, by: User, reason: str) -> Cutoff:
-    """Put a cutoff in force. Raises BadValue without a reason, Conflict on a run that is not the newest."""
+    """Put a cutoff in force. Raises BadValue without a reason, Conflict on scores that newer ones replaced.
+
+    The promoted model's scores stay open for cutoffs while newer models come and go.
+    """
     reason = reason.strip()
     if not reason:
         raise BadValue("Say in a few words why the cutoff is here; the reason is kept with it.")
-    if ScoreRun.objects.filter(experiment=run.experiment, kind=run.kind, pk__gt=run.pk).exists():
+    newer = ScoreRun.objects.filter(experiment=run.experiment, kind=run.kind, pk__gt=run.pk)
+    is_promoted = run.model_version is not None and run.model_version.state == ModelVersion.State.PROMOTED
+    if not is_promoted and newer.exists():
         raise Conflict("The experiment was scored again meanwhile. Reload the page and look at the new scores.")
-    before = Cutoff.objects.current(run)
+    before = Cutoff.objects.current(run)  # of these scores: values of two scores do not compare
     cutoff = Cutoff.objects.create(
         run=run,
         value=choice.value,
@@ -126,6 +182,26 @@ def save_cutoff(run: ScoreRun, choice: CutoffChoice, *, by: User, reason: str) -
         reason=reason,
     )
     return cutoff
+
+
+@transaction.atomic
+def carry_cutoff(run: ScoreRun, *, by: User, reason: str) -> Cutoff:
+    """Save the value of the newest cutoff on earlier scores of the same kind for these scores, too.
+
+    Raises Conflict when there is none to carry over, BadValue without a reason.
+    """
+    earlier = earlier_cutoff(run)
+    if earlier is None:
+        raise Conflict(f"There is no cutoff on earlier {run.kind} scores to carry over. Save one in Review.")
+    return save_cutoff(run, CutoffChoice(earlier.value, Cutoff.How.BY_HAND), by=by, reason=reason)
+
+
+def earlier_cutoff(run: ScoreRun) -> Cutoff | None:
+    """The newest cutoff on other scores of the same kind, while these have none of their own."""
+    if Cutoff.objects.filter(run=run).exists():
+        return None
+    others = Cutoff.objects.filter(run__experiment=run.experiment_id, run__kind=run.kind).exclude(run=run)
+    return others.select_related("by", "run__model_version").defer("run__vector").order_by("-id").first()
 
 
 def _as_json(cutoff: Cutoff) -> dict[str, object]:

@@ -8,20 +8,32 @@ from itertools import islice
 
 from django.db.models import F, FilteredRelation, FloatField, Q, QuerySet, Value
 
-from labeling.models import Cutoff, Experiment, Image, Label, ScoreRun, Verdict
+from labeling.models import Cutoff, Experiment, Image, Label, ScoreKind, ScoreRun, Verdict
+from labeling.services.cutoffs import cutoff_in_force
 from labeling.services.decisions import decide, printed_names
+from labeling.services.scores import parts_of
 
 
 @dataclass(frozen=True)
 class Basis:
-    """The newest scores of an experiment and the cutoff saved on them; None while there is none."""
+    """The scores images are told by and the cutoff in force; None while there is none.
+
+    `run` is the one the cutoff lies on, the newest isolation run while no cutoff is saved.
+    """
 
     run: ScoreRun | None
     cutoff: Cutoff | None
+    isolation_run: ScoreRun | None = None
+    blended_run: ScoreRun | None = None
 
     @property
     def cutoff_value(self) -> float | None:
         return self.cutoff.value if self.cutoff else None
+
+    @property
+    def score_field(self) -> str:
+        """Which score of an image the cutoff is compared with: the name of the annotation of `with_scores`."""
+        return "blended_score" if self.run and self.run.kind == ScoreKind.BLENDED else "isolation_score"
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,7 @@ class ImageFacts:
     # Empty until a classifier has learnt from the labels.
     blended_score: float | None = None
     uncertainty: float | None = None
+    disagreement: float | None = None
 
     @property
     def verdict(self) -> str | None:
@@ -51,18 +64,26 @@ class ScorePosition:
 
 
 def basis_of(experiment: Experiment) -> Basis:
-    run = ScoreRun.objects.defer("vector").latest_of(experiment)
-    return Basis(run, Cutoff.objects.current(run) if run else None)
+    """Three queries. Where the cutoff lies on an older model's scores, those are the blended ones shown."""
+    runs = ScoreRun.objects.defer("vector")
+    isolation_run = runs.latest_of(experiment)
+    cutoff = cutoff_in_force(experiment, isolation_run)
+    if cutoff and cutoff.run.kind == ScoreKind.BLENDED:
+        return Basis(cutoff.run, cutoff, isolation_run, cutoff.run)
+    return Basis(isolation_run, cutoff, isolation_run, runs.latest_of(experiment, ScoreKind.BLENDED))
 
 
-def with_scores(images: QuerySet[Image], run: ScoreRun | None) -> QuerySet[Image]:
-    """Each image with its `isolation_score` in that run, None where it has none."""
+def with_scores(images: QuerySet[Image], basis: Basis) -> QuerySet[Image]:
+    """Each image with its `isolation_score` and `blended_score`, None where it has none."""
+    images = _with_score(images, "isolation", basis.isolation_run)
+    return _with_score(images, "blended", basis.blended_run)
+
+
+def _with_score(images: QuerySet[Image], kind: str, run: ScoreRun | None) -> QuerySet[Image]:
     if run is None:
-        return images.annotate(isolation_score=Value(None, output_field=FloatField()))
-    return images.annotate(
-        score_in_run=FilteredRelation("scores", condition=Q(scores__run=run.pk)),
-        isolation_score=F("score_in_run__score"),
-    )
+        return images.annotate(**{f"{kind}_score": Value(None, output_field=FloatField())})
+    relation = FilteredRelation("scores", condition=Q(scores__run=run.pk))
+    return images.annotate(**{f"in_{kind}_run": relation, f"{kind}_score": F(f"in_{kind}_run__score")})
 
 
 def with_verdict(images: QuerySet[Image], experiment: Experiment, verdict: str) -> QuerySet[Image]:
@@ -73,17 +94,19 @@ def with_verdict(images: QuerySet[Image], experiment: Experiment, verdict: str) 
     return images.filter(pk__in=in_force.filter(verdict=verdict).values("image"))
 
 
-def page_by_score(images: QuerySet[Image], *, descending: bool, after: ScorePosition | None, limit: int) -> list[Image]:
-    """The next images in score order, each exactly once however many scores are equal.
+def page_by_score(
+    images: QuerySet[Image], field: str, *, descending: bool, after: ScorePosition | None, limit: int
+) -> list[Image]:
+    """The next images in the order of a score of `with_scores`, each exactly once however many are equal.
 
     The index on (run, score) finds the place; only equal scores are sorted by id.
     """
     page: list[Image] = []
     if after is None or after.score is not None:
-        page = list(_scored(images, descending, after)[:limit])
+        page = list(_scored(images, field, descending, after)[:limit])
         after = None
     if len(page) < limit:
-        page += _unscored(images, after)[: limit - len(page)]
+        page += _unscored(images, field, after)[: limit - len(page)]
     return page
 
 
@@ -91,15 +114,15 @@ def facts_of_page(images: Sequence[Image], basis: Basis) -> list[ImageFacts]:
     """Facts of the images of one page, with one query for their labels."""
     labels = Label.objects.on([image.pk for image in images])
     names = {label.by_id: label.by.printed_name for label in labels.values()}
-    return [_facts(image, labels.get(image.pk), names, basis) for image in images]
+    return _facts(images, labels, names, basis)
 
 
 def all_facts(experiment: Experiment, basis: Basis, *, batch_size: int = 2000) -> Iterator[ImageFacts]:
     """Facts of every image of an experiment in plate order, streamed: three queries in all."""
     labels, names = Label.objects.in_force(experiment), printed_names()
-    images = with_scores(Image.objects.of(experiment), basis.run).in_plate_order().with_place()
-    for image in images.iterator(chunk_size=batch_size):
-        yield _facts(image, labels.get(image.pk), names, basis)
+    images = with_scores(Image.objects.of(experiment), basis).in_plate_order().with_place()
+    for batch in in_batches(images.iterator(chunk_size=batch_size), batch_size):
+        yield from _facts(batch, labels, names, basis)
 
 
 def in_batches(rows: Iterable, size: int) -> Iterator[list]:
@@ -109,25 +132,42 @@ def in_batches(rows: Iterable, size: int) -> Iterator[list]:
         yield batch
 
 
-def _scored(images: QuerySet[Image], descending: bool, after: ScorePosition | None) -> QuerySet[Image]:
-    scored = images.filter(isolation_score__isnull=False)
+def _scored(images: QuerySet[Image], field: str, descending: bool, after: ScorePosition | None) -> QuerySet[Image]:
+    scored = images.filter(**{f"{field}__isnull": False})
     if descending:
         if after:
-            ties_seen = Q(isolation_score=after.score, pk__gte=after.image_id)
-            scored = scored.filter(isolation_score__lte=after.score).exclude(ties_seen)
-        return scored.order_by("-isolation_score", "-pk")
+            ties_seen = Q(**{field: after.score}, pk__gte=after.image_id)
+            scored = scored.filter(**{f"{field}__lte": after.score}).exclude(ties_seen)
+        return scored.order_by(f"-{field}", "-pk")
     if after:
-        ties_seen = Q(isolation_score=after.score, pk__lte=after.image_id)
-        scored = scored.filter(isolation_score__gte=after.score).exclude(ties_seen)
-    return scored.order_by("isolation_score", "pk")
+        ties_seen = Q(**{field: after.score}, pk__lte=after.image_id)
+        scored = scored.filter(**{f"{field}__gte": after.score}).exclude(ties_seen)
+    return scored.order_by(field, "pk")
 
 
-def _unscored(images: QuerySet[Image], after: ScorePosition | None) -> QuerySet[Image]:
-    unscored = images.filter(isolation_score__isnull=True).order_by("pk")
+def _unscored(images: QuerySet[Image], field: str, after: ScorePosition | None) -> QuerySet[Image]:
+    unscored = images.filter(**{f"{field}__isnull": True}).order_by("pk")
     return unscored.filter(pk__gt=after.image_id) if after else unscored
 
 
-def _facts(image: Image, label: Label | None, names: Mapping[int, str], basis: Basis) -> ImageFacts:
-    score, cutoff = image.isolation_score, basis.cutoff_value  # type: ignore[attr-defined] # with_scores
-    flagged = None if score is None or cutoff is None else score < cutoff
-    return ImageFacts(image, score, label, flagged, decide(image, score, label, names, cutoff).reason)
+def _facts(
+    images: Sequence[Image], labels: Mapping[int, Label], names: Mapping[int, str], basis: Basis
+) -> list[ImageFacts]:
+    parts = parts_of(basis.blended_run, (image.pk for image in images))
+    return [_facts_of(image, labels.get(image.pk), names, basis, parts.get(image.pk, {})) for image in images]
+
+
+def _facts_of(
+    image: Image, label: Label | None, names: Mapping[int, str], basis: Basis, parts: Mapping[str, float]
+) -> ImageFacts:
+    score, cutoff = getattr(image, basis.score_field), basis.cutoff_value
+    return ImageFacts(
+        image=image,
+        isolation_score=image.isolation_score,  # type: ignore[attr-defined] # with_scores
+        label=label,
+        flagged=None if score is None or cutoff is None else score < cutoff,
+        reason=decide(image, score, label, names, cutoff).reason,
+        blended_score=image.blended_score,  # type: ignore[attr-defined]
+        uncertainty=parts.get("uncertainty"),
+        disagreement=parts.get("disagreement"),
+    )

@@ -27,6 +27,7 @@ TASKS = {
     Job.Kind.THUMBNAILS: "labeling.tasks.redraw_thumbnails",
     Job.Kind.EMBED: "training.tasks.embed",
     Job.Kind.SCORE: "training.tasks.score",
+    Job.Kind.RETRAIN: "training.tasks.retrain",
 }
 Progress = Callable[[int, int], None]
 
@@ -82,6 +83,11 @@ def run_job(job_id: int, work: Callable[[Job, Progress], str]) -> None:
                 kind, *rest = job.followed_by
                 with suppress(Conflict):  # the same is waiting already, and will do
                     start_job(kind, job.experiment, by=job.requested_by, followed_by=rest)
+
+
+def say(job: Job, message: str) -> None:
+    """Tell in the page what a job is doing now."""
+    Job.objects.filter(pk=job.pk).update(message=message)
 
 
 def throttled_progress(job: Job, *, every_s: float = 0.5) -> Progress:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Q
 
-from labeling.models import Defect, Image, Label, User, Verdict
+from labeling.models import Defect, Image, Label, QueueEntry, User, Verdict
 from labeling.problems import BadValue, Conflict
 from labeling.services import audit
+from labeling.services.learning import queue_training_when_due
 from labeling.services.same_content import TwinImages
 
 GIVEN = (Verdict.GOOD, Verdict.BAD, Verdict.UNSURE)
@@ -18,12 +19,17 @@ GIVEN = (Verdict.GOOD, Verdict.BAD, Verdict.UNSURE)
 
 @dataclass(frozen=True)
 class NewLabel:
-    """A verdict to give. Defects belong to bad images only."""
+    """A verdict to give. Defects belong to bad images only.
+
+    `from_queue` says that the person was asked for this image by the queue: only then does an image of its
+    random share stand for all images, as one that somebody picked in a gallery would not.
+    """
 
     image_id: int
     verdict: str
     defects: tuple[str, ...] = ()
     note: str = ""
+    from_queue: bool = False
 
 
 @transaction.atomic
@@ -94,6 +100,7 @@ def _append(
     undoes: Mapping[int, Label] | None = None,
 ) -> list[Label]:
     before = Label.objects.on(images)
+    at_random = _drawn_at_random(new_labels)
     labels = Label.objects.bulk_create(
         Label(
             experiment=images[new.image_id].experiment,
@@ -103,12 +110,21 @@ def _append(
             note=new.note,
             by=by,
             undoes=undoes[new.image_id] if undoes else None,
+            drawn_at_random=new.image_id in at_random,
             content_hash=images[new.image_id].content_hash,
         )
         for new in new_labels
     )
+    queue_training_when_due({image.experiment for image in images.values()}, by=by)
     audit.record_all(_entries(labels, before), by=by)
     return labels
+
+
+def _drawn_at_random(new_labels: Sequence[NewLabel]) -> set[int]:
+    asked = [new.image_id for new in new_labels if new.from_queue]
+    if not asked:
+        return set()
+    return set(QueueEntry.objects.filter(image__in=asked, is_random=True).values_list("image_id", flat=True))
 
 
 def _check(new: NewLabel, n: int, images: dict[int, Image]) -> None:

@@ -12,22 +12,23 @@ from django.utils import timezone
 
 from labeling.models import (
     AuditEvent,
-    Cutoff,
     Experiment,
     Image,
     Label,
     Manifest,
+    ModelVersion,
     QCSet,
     QCSetImage,
     Score,
     ScoreKind,
+    ScoreRun,
     Signature,
     User,
 )
 from labeling.problems import BadValue, Conflict, NotAllowed
 from labeling.services import audit
 from labeling.services.binary_copy import MANY, copy_objects, gather_statistics
-from labeling.services.cutoffs import current_run
+from labeling.services.cutoffs import current_run, cutoff_in_force, deciding_cutoff
 from labeling.services.decisions import decide, printed_names
 from labeling.services.manifests import freeze
 from labeling.services.plate_map import losses_of_set, map_of, warnings_of
@@ -42,19 +43,24 @@ def draft_qc_set(experiment: Experiment, *, by: User) -> QCSet:
     """Decide every Image of the experiment from the labels and cutoff in force. An earlier draft is discarded.
 
     A label beats the score; unsure and unlabelled images follow the score; an image that is broken is
-    out. Raises Conflict when scores are missing or no cutoff was saved.
+    out. Raises Conflict when scores are missing, no cutoff was saved, or the cutoff lies on the scores of a
+    model that nobody promoted.
     """
     Experiment.objects.select_for_update().get(pk=experiment.pk)
-    run = current_run(experiment)
-    cutoff = Cutoff.objects.current(run)
-    if cutoff is None:
-        raise Conflict("No cutoff is saved for these scores yet. Save one in Review first.")
-    _refuse_unscored(experiment, run.pk)
+    cutoff = deciding_cutoff(experiment)
+    run = cutoff.run
+    _refuse_unscored(experiment, run)
     discarded = [_discard(old) for old in experiment.qc_sets.filter(state=QCSet.State.DRAFT)]
     last_label = Label.objects.filter(experiment=experiment).order_by("-id").first()
     number = (experiment.qc_sets.aggregate(last=models.Max("number"))["last"] or 0) + 1
     qc_set = QCSet.objects.create(
-        experiment=experiment, number=number, run=run, cutoff=cutoff, last_label=last_label, created_by=by
+        experiment=experiment,
+        number=number,
+        run=run,
+        cutoff=cutoff,
+        model_version=run.model_version,
+        last_label=last_label,
+        created_by=by,
     )
     decisions = _decisions(qc_set)
     while batch := list(islice(decisions, BATCH)):
@@ -86,9 +92,12 @@ def staleness(qc_set: QCSet) -> str:
     if n_labels:
         were = "label was" if n_labels == 1 else "labels were"
         return f"{n_labels:,} {were} given after this draft was made"
-    if current_run(experiment).pk != qc_set.run_id:
+    isolation_run = current_run(experiment)
+    if qc_set.model_version is None and isolation_run.pk != qc_set.run_id:
         return "the experiment was scored again after this draft was made"
-    if Cutoff.objects.current(qc_set.run) != qc_set.cutoff:
+    if qc_set.model_version and qc_set.model_version.state != ModelVersion.State.PROMOTED:
+        return f"model {qc_set.model_version.number}, whose scores it follows, is no longer promoted"
+    if cutoff_in_force(experiment, isolation_run) != qc_set.cutoff:
         return "another cutoff was saved after this draft was made"
     if experiment.images.count() != qc_set.n_kept + qc_set.n_out:
         return "images were added after this draft was made"
@@ -148,7 +157,9 @@ def seal_of(*, username: str, printed_name: str, manifest_sha256: str, meaning: 
 def _approve(qc_set: QCSet, *, by: User, meaning: str) -> Signature:
     Experiment.objects.select_for_update().get(pk=qc_set.experiment_id)
     qc_set = (
-        QCSet.objects.select_for_update(of=("self",)).select_related("experiment", "cutoff", "run").get(pk=qc_set.pk)
+        QCSet.objects.select_for_update(of=("self",))
+        .select_related("experiment", "cutoff", "run", "model_version")
+        .get(pk=qc_set.pk)
     )
     if not qc_set.is_draft:
         raise Conflict(f"QC set {qc_set.number} is {qc_set.state}; only a draft can be signed.")
@@ -209,9 +220,14 @@ def _check_password(qc_set: QCSet, *, by: User, password: str) -> None:
         raise NotAllowed("The password is not right. Nothing was signed.")
 
 
-def _refuse_unscored(experiment: Experiment, run_id: int) -> None:
-    scored = Score.objects.filter(run=run_id, image=models.OuterRef("pk"))
+def _refuse_unscored(experiment: Experiment, run: ScoreRun) -> None:
+    scored = Score.objects.filter(run=run, image=models.OuterRef("pk"))
     n = experiment.images.filter(state=Image.State.READY).exclude(models.Exists(scored)).count()
+    if n and run.model_version:
+        raise Conflict(
+            f"{n:,} images have no score of model {run.model_version.number} yet. Measure and score them, retrain, "
+            "and promote the new model first."
+        )
     if n:
         raise Conflict(f"{n:,} images have no score yet. Measure and score the experiment again first.")
 
@@ -219,16 +235,17 @@ def _refuse_unscored(experiment: Experiment, run_id: int) -> None:
 def _decisions(qc_set: QCSet) -> Iterator[QCSetImage]:
     """One decision for each Image of the experiment, streamed."""
     labels = Label.objects.in_force(qc_set.experiment)
-    score = Score.objects.filter(run=qc_set.run, image=models.OuterRef("pk")).order_by().values("score")
+    isolation, blended = _runs_told(qc_set)
     images = (
-        qc_set.experiment.images.annotate(value=models.Subquery(score))
+        qc_set.experiment.images.annotate(isolation=_score_in(isolation), blended=_score_in(blended))
         .only("experiment", "state", "problem")
         .order_by("id")
     )
     names = printed_names()
     for image in images.iterator(chunk_size=BATCH):
         label = labels.get(image.pk)
-        decision = decide(image, image.value, label, names, qc_set.cutoff.value)
+        score = image.blended if qc_set.run.kind == ScoreKind.BLENDED else image.isolation
+        decision = decide(image, score, label, names, qc_set.cutoff.value)
         yield QCSetImage(
             qc_set=qc_set,
             image=image,
@@ -236,13 +253,28 @@ def _decisions(qc_set: QCSet) -> Iterator[QCSetImage]:
             decided_by=decision.decided_by,
             reason=decision.reason,
             label=label,
-            isolation_score=image.value if qc_set.run.kind == ScoreKind.ISOLATION else None,
-            blended_score=image.value if qc_set.run.kind == ScoreKind.BLENDED else None,
+            isolation_score=image.isolation,
+            blended_score=image.blended,
         )
 
 
+def _runs_told(qc_set: QCSet) -> tuple[int | None, int | None]:
+    """The isolation and the blended run a set tells of: its own, and the other kind beside it.
+
+    That is the isolation run the model was blended with, or the promoted model's run.
+    """
+    if qc_set.run.kind == ScoreKind.BLENDED:
+        return qc_set.run.parameters.get("isolation_run"), qc_set.run_id
+    promoted = ScoreRun.objects.defer("vector").of_promoted_model(qc_set.experiment)
+    return qc_set.run_id, promoted.pk if promoted else None
+
+
+def _score_in(run_id: int | None) -> models.Subquery:
+    return models.Subquery(Score.objects.filter(run=run_id, image=models.OuterRef("pk")).order_by().values("score"))
+
+
 def _as_json(qc_set: QCSet) -> dict[str, object]:
-    return {
+    said = {
         "state": qc_set.state,
         "kept": qc_set.n_kept,
         "out": qc_set.n_out,
@@ -251,3 +283,4 @@ def _as_json(qc_set: QCSet) -> dict[str, object]:
         "warnings": qc_set.warnings,
         "manifest_sha256": qc_set.manifest_sha256,
     }
+    return said | ({"model": qc_set.model_version.number} if qc_set.model_version else {})

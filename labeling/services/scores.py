@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from django.db import transaction
 
-from labeling.models import Experiment, Image, MetricSet, ModelVersion, Plate, Score, ScoreRun, User
+from labeling.models import Experiment, Image, MetricSet, ModelVersion, Plate, Score, ScoreParts, ScoreRun, User
 from labeling.problems import BadValue
 from labeling.services import audit
 from labeling.services.binary_copy import copy_rows
 from labeling.services.binary_format import BIGINT
 from labeling.services.binary_read import copy_out_whole
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What blended scores are made of, one number (N,) for each image.
+
+    `classifier` and `forest` are each one's own probability of good, `disagreement` how far they lie apart,
+    `uncertainty` how little the blended score says; all from 0 to 1.
+    """
+
+    classifier: np.ndarray
+    forest: np.ndarray
+    disagreement: np.ndarray
+    uncertainty: np.ndarray
+
+    def at(self, position: int) -> dict[str, float]:
+        """The four numbers of one image."""
+        return {field.name: float(getattr(self, field.name)[position]) for field in fields(self)}
 
 
 @transaction.atomic
@@ -29,10 +48,11 @@ def store_scores(
     seed: int,
     by: User,
     model_version: ModelVersion | None = None,
+    parts: Parts | None = None,
 ) -> ScoreRun:
     """Write a new run: its scores as rows, and once more as the vector that browsers count with.
 
-    `image_ids` (N,) and `scores` (N,) belong together; higher is better; all scores are finite.
+    `image_ids` (N,), `scores` (N,) and the `parts` belong together; higher is better; all scores are finite.
     """
     if not len(scores):
         raise BadValue(f"{experiment.name} has no measured image to score; measure it first.")
@@ -56,7 +76,12 @@ def store_scores(
         created_by=by,
     )
     copy_rows(Score, {"run_id": run.pk, "image_id": image_ids, "well_id": wells, "score": scores})
-    audit.record("experiment.scored", run, by=by, new={"kind": kind, "images": len(scores), "seed": seed})
+    if parts:
+        _store_parts(run, image_ids, parts)
+    new = {"kind": kind, "images": len(scores), "seed": seed}
+    if model_version:
+        new["model"] = model_version.number
+    audit.record("experiment.scored", run, by=by, new=new)
     return run
 
 
@@ -70,6 +95,14 @@ def _places_of(experiment: Experiment, image_ids: np.ndarray) -> tuple[np.ndarra
         raise KeyError(f"an image that is not of {experiment} was scored")
     at = np.searchsorted(places["image"], image_ids)
     return places["well"][at], places["plate"][at]
+
+
+def _store_parts(run: ScoreRun, image_ids: np.ndarray, parts: Parts) -> None:
+    by_id = np.argsort(image_ids)
+    vectors = {
+        field.name: np.asarray(getattr(parts, field.name))[by_id].astype("<f4").tobytes() for field in fields(parts)
+    }
+    ScoreParts.objects.create(run=run, image_ids=image_ids[by_id].astype("<i8").tobytes(), **vectors)
 
 
 @dataclass(frozen=True)
@@ -111,3 +144,27 @@ def scores_of(run_id: int) -> Scores:
     ascending = np.frombuffer(run.vector, "<f4", count=run.n_images).astype(np.float64)
     plate_index = np.frombuffer(run.vector, "<u2", offset=4 * run.n_images)
     return Scores(ascending, plate_index, tuple((pk, barcodes[pk]) for pk in run.plate_ids))
+
+
+@lru_cache(maxsize=8)  # 200,000 images are 5 MB
+def _parts_of(run_id: int) -> tuple[np.ndarray, Parts] | None:
+    stored = ScoreParts.objects.filter(run=run_id).first()
+    if stored is None:
+        return None
+    vectors = {field.name: np.frombuffer(getattr(stored, field.name), "<f4") for field in fields(Parts)}
+    return np.frombuffer(stored.image_ids, "<i8"), Parts(**vectors)
+
+
+def parts_of(run: ScoreRun | None, image_ids: Iterable[int]) -> dict[int, dict[str, float]]:
+    """Image id to the parts of its blended score, for those that have one: no query once the run is in memory."""
+    found = _parts_of(run.pk) if run else None
+    if found is None:
+        return {}
+    known, parts = found
+    wanted = np.fromiter(image_ids, np.int64)
+    places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return {
+        int(image_id): parts.at(place)
+        for image_id, place in zip(wanted, places, strict=True)
+        if known[place] == image_id
+    }

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 from django.db.models import Q
 
-from labeling.models import AuditEvent, Manifest, QCSet, Signature
+from labeling.models import AuditEvent, Manifest, ModelVersion, QCSet, Signature
 from labeling.services import audit
 from labeling.services.manifests import manifest_rows, sha256_of, stored_csv
 from labeling.services.qc_sets import seal_of
 
 
 def faults() -> Iterator[str]:
-    """A sentence for every record that was altered: the audit chain first, then each signed set."""
+    """A sentence for every record that was altered: the audit chain, each signed set, each model."""
     yield from audit.faults_in_chain()
     # What the audit calls approved counts too: a set turned back into a draft must not escape.
     approved = AuditEvent.objects.filter(action="qc_set.approved", object_type="qcset")
@@ -26,6 +26,29 @@ def faults() -> Iterator[str]:
     signed = QCSet.objects.filter(~Q(manifest_sha256="") | Q(pk__in=approved.values("object_id")))
     for qc_set in signed.select_related("experiment").order_by("id"):
         yield from faults_of(qc_set)
+    yield from faulty_models()
+
+
+def faulty_models() -> Iterator[str]:
+    """Models whose weights, or what is said of them, are not those that were trained."""
+    trained = {
+        event.object_id: event
+        for event in AuditEvent.objects.filter(action="model.trained", object_type="modelversion")
+    }
+    for model in ModelVersion.objects.select_related("experiment").order_by("id"):
+        event = trained.pop(model.pk, None)
+        if event is None or (event.new or {}).get("weights_sha256") != model.weights_sha256:
+            yield f"{model}: the audit tells of other weights."
+        try:
+            with model.weights.open("rb") as file:
+                sha256 = sha256_of(file.read())
+        except (OSError, ValueError):  # ValueError: no file is named
+            yield f"{model}: the weights are missing or cannot be read."
+            continue
+        if sha256 != model.weights_sha256:
+            yield f"{model}: the weights are not those that were trained."
+    for event in trained.values():
+        yield f"{event.object_name}: the model is missing."
 
 
 def faults_of(qc_set: QCSet) -> Iterator[str]:

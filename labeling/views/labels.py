@@ -5,13 +5,15 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from labeling.models import Cutoff, Experiment, Image, Label, Score, ScoreRun
+from labeling.models import Experiment, Image
 from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.bands import Tile, views_of
+from labeling.services.image_facts import basis_of, facts_of_page, with_scores
 from labeling.services.labels import NewLabel, label_images, undo_label
 from labeling.services.placeholders import describe_tiles
 from labeling.views.access import requires
@@ -19,24 +21,25 @@ from labeling.views.access import requires
 
 @require_POST
 @requires(Action.LABEL)
-def label(request: HttpRequest, pk: int) -> HttpResponse:
+def label(request: HttpRequest, pk: int, *, from_queue: bool = False) -> HttpResponse:
     image = _image(request, pk)
     new = NewLabel(
         image.pk,
         request.POST.get("verdict", ""),
         tuple(request.POST.getlist("defects")),
         request.POST.get("note", "").strip(),
+        from_queue=from_queue,
     )
     label_images([new], by=request.user)
-    return _answer(request, image)
+    return _answer(request, image, from_queue=from_queue)
 
 
 @require_POST
 @requires(Action.LABEL)
-def undo(request: HttpRequest, pk: int) -> HttpResponse:
+def undo(request: HttpRequest, pk: int, *, from_queue: bool = False) -> HttpResponse:
     image = _image(request, pk)
     undo_label(image, by=request.user)
-    return _answer(request, image)
+    return _answer(request, image, from_queue=from_queue)
 
 
 def _image(request: HttpRequest, experiment_id: int) -> Image:
@@ -46,7 +49,7 @@ def _image(request: HttpRequest, experiment_id: int) -> Image:
     return get_object_or_404(Image.objects.with_place(), pk=image_id, experiment=experiment_id)
 
 
-def _answer(request: HttpRequest, image: Image) -> HttpResponse:
+def _answer(request: HttpRequest, image: Image, *, from_queue: bool) -> HttpResponse:
     """The tile for the script; without it, back to the page the form was on."""
     if request.headers.get("X-Requested-With") != "fetch":
         back = request.headers.get("Referer", "")
@@ -60,6 +63,8 @@ def _answer(request: HttpRequest, image: Image) -> HttpResponse:
         {
             "tile": describe_tiles([tile_of(image)], image.experiment)[0],
             "experiment": image.experiment,
+            # The next verdict on this tile comes from the queue, too.
+            "label_address": reverse("queue_label", args=[image.experiment_id]) if from_queue else "",
             "view": _view(request, image.experiment),
             "size": request.user.tile_size,
         },
@@ -74,10 +79,8 @@ def _view(request: HttpRequest, experiment: Experiment) -> str:
 
 
 def tile_of(image: Image) -> Tile:
-    """The image with its newest score and label."""
-    experiment = Experiment(pk=image.experiment_id)
-    run = ScoreRun.objects.only("id").latest_of(experiment)
-    score = Score.objects.filter(run=run, image=image).values_list("score", flat=True).first()
-    cutoff = Cutoff.objects.current(run) if run else None
-    flagged = score < cutoff.value if score is not None and cutoff else None
-    return Tile(image, score, Label.objects.on([image.pk]).get(image.pk), flagged)
+    """The image with its label and the score that decides on it."""
+    basis = basis_of(Experiment(pk=image.experiment_id))
+    found = with_scores(Image.objects.filter(pk=image.pk), basis).get()
+    facts = facts_of_page([found], basis)[0]
+    return Tile(image, getattr(found, basis.score_field), facts.label, bool(facts.flagged))

@@ -14,17 +14,17 @@ from django.views.decorators.http import require_GET, require_POST
 from imaging.platemap import read_platemap
 from labeling.models import (
     AuditEvent,
-    Cutoff,
     Experiment,
     ImageFile,
     Job,
+    ModelVersion,
     QCSet,
     ScoreRun,
     Well,
 )
 from labeling.problems import BadValue
 from labeling.roles import Action
-from labeling.services.cutoffs import CutoffChoice, preview_cutoff
+from labeling.services.cutoffs import CutoffChoice, cutoff_in_force, preview_cutoff
 from labeling.services.embedding import after_measuring
 from labeling.services.experiments import apply_platemap, set_display_ranges
 from labeling.services.jobs import start_job
@@ -150,10 +150,11 @@ def _number(request: HttpRequest, name: str) -> float:
 def _overview_of(experiment: Experiment) -> dict[str, object]:
     progress = progress_of([experiment])[experiment.pk]
     n_images, n_broken, n_measured = progress.n_images, progress.n_broken, progress.n_measured
-    n_labels, n_left = progress.n_labelled, n_images - n_broken - n_measured
+    n_labels, has_model = progress.n_labelled, experiment.model_versions.exists()
+    n_left = n_images - n_broken - n_measured
     run = ScoreRun.objects.defer("vector").latest_of(experiment)
-    cutoff = Cutoff.objects.current(run) if run else None
-    preview = preview_cutoff(run, CutoffChoice(cutoff.value, cutoff.how)) if run and cutoff else None
+    cutoff = cutoff_in_force(experiment, run)
+    preview = preview_cutoff(cutoff.run, CutoffChoice(cutoff.value, cutoff.how)) if cutoff else None
     signed = experiment.qc_sets.filter(state=QCSet.State.APPROVED).first()
     jobs = list(experiment.jobs.all()[:5])
     steps = [
@@ -170,7 +171,8 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
             cutoff is not None,
             reverse("review", args=[experiment.pk]),
         ),
-        Step("Labels", f"{counted(n_labels)} images", n_labels > 0, reverse("review", args=[experiment.pk])),
+        Step("Labels", f"{counted(n_labels)} images", n_labels > 0, reverse("queue", args=[experiment.pk])),
+        Step("Model", _model_state(experiment), has_model, reverse("models", args=[experiment.pk])),
         Step(
             "QC set",
             f"set {signed.number} signed" if signed else "none signed",
@@ -200,3 +202,12 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         "events": AuditEvent.objects.filter(experiment=experiment).exclude(action="image.labelled")[:RECENT],
         "import_form": ImportForm(),
     }
+
+
+def _model_state(experiment: Experiment) -> str:
+    """Which model may decide, or how many wait for somebody to promote one."""
+    states = dict(experiment.model_versions.order_by().values_list("number", "state"))
+    promoted = [number for number, state in states.items() if state == ModelVersion.State.PROMOTED]
+    if promoted:
+        return f"model {promoted[0]} promoted"
+    return f"{counted(len(states))} trained, none promoted" if states else "none yet"

@@ -10,11 +10,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
-from labeling.models import AuditEvent, Cutoff, Experiment, QCSet, QCSetImage, ScoreRun
+from labeling.models import AuditEvent, Experiment, QCSet, QCSetImage, ScoreRun
 from labeling.problems import BadValue, Conflict
 from labeling.roles import Action
 from labeling.services import audit, qc_sets
 from labeling.services.bands import Tile, views_of
+from labeling.services.cutoffs import cutoff_in_force
 from labeling.services.manifests import stored_pieces
 from labeling.services.overview import progress_of
 from labeling.services.placeholders import describe_tiles
@@ -41,11 +42,12 @@ PARTS = {
 def index(request: HttpRequest, pk: int) -> HttpResponse:
     experiment = get_object_or_404(Experiment, pk=pk)
     run = ScoreRun.objects.defer("vector").latest_of(experiment)
+    sets = experiment.qc_sets.select_related("cutoff", "model_version", "created_by")
     context = {
         "place": "qc_sets",
         "experiment": experiment,
-        "qc_sets": experiment.qc_sets.select_related("cutoff", "created_by").prefetch_related("signatures"),
-        "cutoff": Cutoff.objects.current(run) if run else None,
+        "qc_sets": sets.prefetch_related("signatures"),
+        "cutoff": cutoff_in_force(experiment, run),
         "run": run,
         "n_labels": progress_of([experiment])[pk].n_labelled,
     }
@@ -139,7 +141,9 @@ def manifest(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 def _find(pk: int) -> QCSet:
     return get_object_or_404(
-        QCSet.objects.select_related("experiment", "cutoff__by", "run", "created_by", "withdrawn_by", "supersedes"),
+        QCSet.objects.select_related(
+            "experiment", "cutoff__by", "run", "model_version", "created_by", "withdrawn_by", "supersedes"
+        ),
         pk=pk,
     )
 
@@ -154,7 +158,7 @@ def _decisions(qc_set: QCSet, part: str, after: str) -> tuple[list[tuple[QCSetIm
         .order_by("image_id")[: PAGE + 1]
     )
     shown = rows[:PAGE]
-    score = [row.blended_score if row.isolation_score is None else row.isolation_score for row in shown]
-    tiles = [Tile(row.image, value, row.label) for row, value in zip(shown, score, strict=True)]
+    decides = "blended_score" if qc_set.model_version else "isolation_score"
+    tiles = [Tile(row.image, getattr(row, decides), row.label) for row in shown]
     pairs = list(zip(shown, describe_tiles(tiles, qc_set.experiment), strict=True))
     return pairs, shown[-1].image_id if len(rows) > PAGE else None

@@ -77,7 +77,7 @@ def test_there_is_no_current_run_before_the_first_scoring(scientist):
 
 
 def test_an_unknown_score_is_refused(experiment):
-    with pytest.raises(BadValue, match="'beauty' is no score; use isolation or blended"):
+    with pytest.raises(BadValue, match="'beauty' is no score; use isolation, blended or promoted"):
         current_run(experiment, "beauty")
 
 

@@ -17,6 +17,7 @@ from labeling.models import (
     ImageFile,
     Job,
     Label,
+    LabelQueue,
     Manifest,
     Measurement,
     MetricSet,
@@ -24,6 +25,7 @@ from labeling.models import (
     Plate,
     QCSet,
     QCSetImage,
+    QueueEntry,
     RefusedFile,
     Score,
     ScoreRun,
@@ -226,6 +228,14 @@ def an_event(w, **given):
     return AuditEvent.objects.create(**fields)
 
 
+def two_entries(w, **given):
+    """One of rank 0 for the first image, and another that has this in common with it."""
+    queue = LabelQueue.objects.create(experiment=w.experiment, run=w.run)
+    QueueEntry.objects.create(queue=queue, rank=0, image=w.image, why="uncertain")
+    other = w.experiment.images.exclude(pk=w.image.pk).first()
+    QueueEntry.objects.create(queue=queue, **{"rank": 1, "image": other, "why": "uncertain", **given})
+
+
 def a_file(w, **given):
     fields = {"uri": "/a.tif", "size_bytes": 1, "width": 1, "height": 1, "bit_depth": 16, **given}
     return ImageFile.objects.create(image=w.image, channel=w.channel, **fields)
@@ -296,6 +306,8 @@ BROKEN: dict[str, Callable[[SimpleNamespace], object]] = {
     "decision_has_a_reason": lambda w: a_decision(w, reason=""),
     "signature_once_per_meaning": twice(a_signature),
     "signature_has_name_and_meaning": lambda w: a_signature(w, meaning=""),
+    "queue_rank_once": lambda w: two_entries(w, rank=0),
+    "queue_image_once": lambda w: two_entries(w, image=w.image),
     "audit_names_who_and_what": lambda w: an_event(w, actor_name=""),
 }
 

@@ -33,6 +33,7 @@ def test_an_image_tells_all_the_contract_names(as_scientist, address, experiment
         "content_hash": image.content_hash,
         "blended_score": None,
         "uncertainty": None,
+        "disagreement": None,
         "verdict": None,
         "flagged": None,
         "reason": f"score {score:.4f}, no cutoff is saved yet",
@@ -41,14 +42,14 @@ def test_an_image_tells_all_the_contract_names(as_scientist, address, experiment
     }
 
 
-def test_the_list_takes_six_queries_however_long_a_page_is(
+def test_the_list_takes_seven_queries_however_long_a_page_is(
     as_scientist, address, experiment, scientist, django_assert_num_queries
 ):
     save_cutoff_at(experiment, -0.55, by=scientist)
     label_images([NewLabel(image.pk, "good") for image in experiment.images.all()], by=scientist)
     as_scientist.get(f"{address}/images/?page_size=1")
     for size in (1, 12):
-        with django_assert_num_queries(6):  # experiment, channels; run, cutoff; images, labels
+        with django_assert_num_queries(7):  # experiment, channels; runs of both kinds, cutoff; images, labels
             as_scientist.get(f"{address}/images/?page_size={size}")
 
 

@@ -5,6 +5,7 @@ from django.urls import get_resolver
 
 from labeling.models import AuditEvent, Label
 from labeling.roles import PERMISSIONS, Action, Role
+from tests.factories import add_blended_scores
 
 # Each call with what it needs. `{e}`, `{q}` and `{j}` are an experiment, its draft QC set and a job.
 CALLS = {
@@ -19,6 +20,11 @@ CALLS = {
     ("post", "experiments/{e}/score/"): Action.SCORE,
     ("get", "experiments/{e}/images/"): Action.LOOK,
     ("get", "experiments/{e}/queue/"): Action.LOOK,
+    ("post", "experiments/{e}/retrain/"): Action.RETRAIN,
+    ("get", "experiments/{e}/models/"): Action.LOOK,
+    ("get", "models/{m}/"): Action.LOOK,
+    ("post", "models/{m}/promote/"): Action.PROMOTE,
+    ("post", "models/{m}/retire/"): Action.PROMOTE,
     ("get", "experiments/{e}/metrics/"): Action.EXPORT,
     ("get", "experiments/{e}/scores/"): Action.EXPORT,
     ("get", "experiments/{e}/labels/"): Action.LOOK,
@@ -51,9 +57,10 @@ def call(draft, scientist):
     from labeling.models import Job
 
     job = Job.objects.create(experiment=draft.experiment, kind=Job.Kind.MEASURE, requested_by=scientist)
+    model = add_blended_scores(draft.experiment, by=scientist).model_version
 
     def make(client, method, address):
-        address = address.format(e=draft.experiment_id, q=draft.pk, j=job.pk)
+        address = address.format(e=draft.experiment_id, q=draft.pk, j=job.pk, m=model.pk)
         return getattr(client, method)(f"/api/v1/{address}", format="json")
 
     return make
@@ -81,14 +88,14 @@ def test_nobody_gets_through_without_a_log_in(as_nobody, call, method, address):
 
 
 def test_every_call_of_the_api_is_in_this_table():
-    calls = {address.replace("{e}", "0").replace("{q}", "0").replace("{j}", "0") for _, address in CALLS}
+    calls = {address.format(e=0, q=0, j=0, m=0) for _, address in CALLS}
     routes = {
         str(pattern.pattern)
         for included in get_resolver().url_patterns
         if str(included.pattern) == "api/v1/"
         for pattern in included.url_patterns
     }
-    for name in ("experiment_id", "qc_set_id", "job_id"):
+    for name in ("experiment_id", "qc_set_id", "job_id", "model_id"):
         routes = {route.replace(f"<int:{name}>", "0") for route in routes}
     assert routes - {"auth/token/"} == calls
 

@@ -131,7 +131,7 @@ def test_overview_of_a_signed_experiment_has_every_number(experiment, signed, as
     response = overview(as_scientist, experiment)
     context = response.context
     assert (context["n_images"], context["n_wells"], context["n_files"], context["n_due"]) == (12, 6, 24, 0)
-    assert [step.is_done for step in context["steps"]] == [True, True, True, True, False, True]
+    assert [step.is_done for step in context["steps"]] == [True, True, True, True, False, False, True]
     assert context["preview"].flagged == signed.cutoff.n_flagged
     assert "set 1 signed" in text_of(response)
 

@@ -207,8 +207,8 @@ def test_how_it_was_chosen_is_saved_too(run, as_scientist):
         ({"value": "low"}, "The cutoff 'low' is not a number."),
         ({"percent": "3"}, "Give exactly one of value, percent or automatic."),
         ({"run": "1"}, "The experiment was scored again meanwhile. Look at the new scores and save again."),
-        ({"score": "beauty"}, "'beauty' is no score; use isolation or blended."),
-        ({"score": "blended"}, "Plate 0412 has no blended score yet; score it first."),
+        ({"score": "beauty"}, "'beauty' is no score; use isolation, blended or promoted."),
+        ({"score": "blended"}, "Plate 0412 has no blended score yet; label some images and retrain first."),
     ],
 )
 def test_what_cannot_be_saved_is_told_on_the_page(run, as_scientist, given, sentence):

@@ -1,0 +1,49 @@
+"""Label what teaches most: a short list, each image with why it was chosen."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from labeling.models import Defect, Experiment, ScoreRun
+from labeling.problems import BadValue
+from labeling.roles import Action
+from labeling.services.bands import Tile, views_of
+from labeling.services.image_facts import ImageFacts
+from labeling.views.access import requires
+from training.queue import images_to_label
+from training.views.scoring import training_of
+
+BATCH = 20
+TILE_PX = 224  # large enough to judge by
+
+
+@require_GET
+@requires(Action.LOOK)
+def queue(request: HttpRequest, pk: int) -> HttpResponse:
+    experiment = get_object_or_404(Experiment, pk=pk)
+    if not ScoreRun.objects.filter(experiment=experiment).exists():
+        return render(request, "training/queue_empty.html", {"experiment": experiment, "place": "queue"})
+    candidates = images_to_label(experiment, limit=BATCH)
+    views = views_of(list(experiment.channels.all()))
+    view = request.GET.get("view", views[0][0])
+    if view not in dict(views):
+        raise BadValue(f"There is no channel number {view}.")
+    context = training_of(experiment) | {
+        "place": "queue",
+        "tiles": [(_tile(candidate.facts), candidate) for candidate in candidates],
+        "batch": BATCH,
+        "views": views,
+        "view": view,
+        "size": TILE_PX,
+        "defects": Defect.choices,
+        "label_address": reverse("queue_label", args=[pk]),
+    }
+    return render(request, "training/queue.html", context)
+
+
+def _tile(facts: ImageFacts) -> Tile:
+    score = facts.isolation_score if facts.blended_score is None else facts.blended_score
+    return Tile(facts.image, score, facts.label, bool(facts.flagged))

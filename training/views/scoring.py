@@ -1,0 +1,53 @@
+"""Ask for scores and trainings from the pages, and follow them."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from labeling.models import Experiment, Job, ModelVersion
+from labeling.roles import Action
+from labeling.services.jobs import start_job
+from labeling.services.learning import n_new_labels, n_teaching
+from labeling.views.access import requires
+from training.comparison import Scaling, check_scaling
+
+
+@require_POST
+@requires(Action.SCORE)
+def score(request: HttpRequest, pk: int) -> HttpResponse:
+    experiment = get_object_or_404(Experiment, pk=pk)
+    scaling = check_scaling(request.POST.get("scaling", Scaling.PLATE))
+    start_job(Job.Kind.SCORE, experiment, by=request.user, parameters={"scaling": scaling})
+    return redirect(experiment)
+
+
+@require_POST
+@requires(Action.RETRAIN)
+def retrain(request: HttpRequest, pk: int) -> HttpResponse:
+    start_job(Job.Kind.RETRAIN, get_object_or_404(Experiment, pk=pk), by=request.user)
+    return redirect("models", pk)
+
+
+@require_GET
+@requires(Action.LOOK)
+def training(request: HttpRequest, pk: int) -> HttpResponse:
+    """How far the learning is; pages ask for it again by themselves. `seen`: the newest model their list knows."""
+    experiment = get_object_or_404(Experiment, pk=pk)
+    return render(request, "training/_training.html", training_of(experiment, request.GET.get("seen", "")))
+
+
+def training_of(experiment: Experiment, seen: str | None = None) -> dict[str, object]:
+    """What the line about the learning says; `seen` None: the page was made just now."""
+    models = ModelVersion.objects.filter(experiment=experiment).order_by("-number")
+    newest = models.only("number", "n_labels", "state").first()
+    number = newest.number if newest else 0
+    seen_number = number if seen is None or not seen.isdecimal() else int(seen)
+    return {
+        "experiment": experiment,
+        "job": experiment.jobs.filter(kind=Job.Kind.RETRAIN).order_by("-id").first(),
+        "newest": newest,
+        "seen": seen_number,
+        "is_new": number > seen_number,
+        "n_teaching": n_teaching(experiment),
+        "n_new": n_new_labels(experiment),
+    }
