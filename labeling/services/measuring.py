@@ -9,12 +9,13 @@ from itertools import islice
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Count, Max
 from django.utils import timezone
 
 from imaging import previews
 from imaging.executor import run_in_chunks
 from imaging.measure import (
+    PLANES_THAT_SHOW_A_CEILING,
     ChannelRecipe,
     Field,
     FileOfField,
@@ -158,11 +159,14 @@ def _raise_ceilings(metric_set: MetricSet, channels: Sequence[Channel]) -> None:
     """
     for channel in channels:
         columns = [f"values__{metric_set.columns.index(metric.column(channel.name))}" for metric in EXTREMES]
-        shares = list(metric_set.measurements.order_by().values_list(*columns).distinct())
+        pairs = metric_set.measurements.order_by().values_list(*columns).annotate(n_planes=Count("pk"))
+        shares = [(low, high, min(n_planes, PLANES_THAT_SHOW_A_CEILING)) for low, high, n_planes in pairs]
         if not shares:
             continue
         container_max = _container_max(channel)
-        extremes = [(round(low * container_max), round(high * container_max)) for low, high in shares]
+        extremes = [
+            (round(low * container_max), round(high * container_max)) for low, high, n in shares for _ in range(n)
+        ]
         ceiling = ceiling_of_channel(extremes, container_max)
         if ceiling > (channel.camera_ceiling or 0):
             channel.camera_ceiling = ceiling
