@@ -17,7 +17,10 @@ from imaging.reading import Plane, UnreadableImage, read_plane
 log = logging.getLogger(__name__)
 
 COMPOSITE = "composite"
-UINT8_MAX = 255
+UINT8_MAX, UINT16_MAX = 255, 65535
+# Cameras of 10 and 11 bits, and how many planes must end at the same value, with none above, to be one's.
+SMALL_CEILINGS = (1023, 2047)
+PLANES_THAT_SHOW_A_CEILING = 3
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,17 @@ def sample_fields(fields: Iterable[Field]) -> list[dict[str, PlaneSample]]:
 
 
 def ceiling_of_channel(extremes: Iterable[tuple[int, int]], container_max: int) -> int:
-    """The camera's ceiling, guessed from the smallest and largest values of many planes of one channel."""
-    return camera_ceiling(np.array(sorted({value for pair in extremes for value in pair})), container_max)
+    """The camera's ceiling, guessed from the smallest and largest values of many planes of one channel.
+
+    A camera of 10 or 11 bits shows only by planes that pile up at its ceiling: without any, a dim channel of a
+    12-bit camera looks the same, and 4095 is right for both, because nothing is saturated.
+    """
+    pairs = list(extremes)
+    largest = max(high for _, high in pairs)
+    n_at_largest = sum(high == largest for _, high in pairs)
+    if container_max == UINT16_MAX and largest in SMALL_CEILINGS and n_at_largest >= PLANES_THAT_SHOW_A_CEILING:
+        return largest
+    return camera_ceiling(np.array(sorted({value for pair in pairs for value in pair})), container_max)
 
 
 def content_hash(files: Iterable[tuple[str, int]]) -> str:

@@ -28,6 +28,7 @@ from labeling.services.qc_sets import approve_qc_set, draft_qc_set
 from labeling.services.thumbnails import path_of
 from labeling.services.verification import faults
 from tests.conftest import PASSWORD
+from tests.labeling.pages.conftest import look_and_take
 
 REFERENCE = "reference/cellprofiler_4.2.8.1_image_quality.csv"
 MEANING = "I reviewed this set and approve it for training."
@@ -99,7 +100,8 @@ def by_commands(plate: RealPlate, data: Path, scientist: User) -> tuple[QCSet, b
 def by_pages(plate: RealPlate, data: Path, scientist: User, worker: Callable[[], None]) -> tuple[QCSet, bytes]:
     browser = Client()
     assert browser.post("/login/", {"username": scientist.username, "password": PASSWORD}).status_code == 302
-    answer = browser.post("/experiments/new/", {"name": "By pages", "source": str(data / plate.folder)})
+    given = {"name": "By pages", "source": str(data / plate.folder)}
+    answer = look_and_take(browser, "/experiments/new/", given)
     experiment = Experiment.objects.get(name="By pages")
     assert (answer.status_code, answer["Location"]) == (302, reverse("overview", args=[experiment.pk]))
     worker()

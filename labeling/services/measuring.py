@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Count, Max
 from django.utils import timezone
 
 from imaging import previews
@@ -27,6 +27,7 @@ from imaging.calibration import (
 from imaging.cluster import ClusterProblem
 from imaging.executor import run_in_chunks
 from imaging.measure import (
+    PLANES_THAT_SHOW_A_CEILING,
     ChannelRecipe,
     Field,
     FileOfField,
@@ -177,7 +178,8 @@ def _raise_ceilings(metric_set: MetricSet, channels: Sequence[Channel]) -> None:
     """
     for channel in channels:
         columns = [f"values__{metric_set.columns.index(metric.column(channel.name))}" for metric in EXTREMES]
-        shares = list(metric_set.measurements.order_by().values_list(*columns).distinct())
+        pairs = metric_set.measurements.order_by().values_list(*columns).annotate(n_planes=Count("pk"))
+        shares = [(low, high) for low, high, n in pairs for _ in range(min(n, PLANES_THAT_SHOW_A_CEILING))]
         if not shares:
             continue
         ceiling = ceiling_of_shares(shares, _container_max(channel))

@@ -153,7 +153,22 @@ def test_samples_leave_out_what_cannot_be_read(field, tmp_path):
         ([(90, 1200), (80, 4096)], 65535, 16383),
         ([(90, 1200), (80, 60000)], 65535, 65535),
         ([(0, 200)], 255, 255),
+        ([(90, 1023)] * 3 + [(90, 700)], 65535, 1023),
+        ([(90, 2047), (80, 2047), (70, 2047)], 65535, 2047),
+        ([(90, 1023)] * 2, 65535, 4095),  # a dim 12-bit channel may end there once or twice
+        ([(90, 1022)] * 9, 65535, 4095),
+        ([(90, 1023)] * 9 + [(90, 1024)], 65535, 4095),
+        ([(90, 255)] * 9, 255, 255),
     ],
 )
 def test_the_ceiling_of_a_channel_holds_its_brightest_pixel(extremes, container_max, ceiling):
     assert ceiling_of_channel(extremes, container_max) == ceiling
+
+
+def test_dim_12_bit_channels_do_not_look_like_smaller_cameras():
+    """Camera counts whose brightest pixels lie anywhere around the smaller ceilings."""
+    random = np.random.default_rng(7)
+    for mean in random.uniform(700, 1900, 300):
+        planes = random.poisson(mean, (36, 500))
+        extremes = [(int(plane.min()), int(plane.max())) for plane in planes]
+        assert ceiling_of_channel(extremes, 65535) == 4095

@@ -13,7 +13,7 @@ import tifffile
 from django.core.files.storage import default_storage
 
 from imaging.metrics import METRIC_SET_VERSION, measure_field_planes, metric_columns
-from labeling.models import AuditEvent, Channel, Experiment, Image, ImageFile, Job, Measurement, RefusedFile
+from labeling.models import AuditEvent, Channel, Experiment, Image, ImageFile, Job, Measurement, MetricSet, RefusedFile
 from labeling.problems import BadValue, Conflict
 from labeling.services import measuring
 from labeling.services.experiments import create_experiment, set_display_ranges
@@ -327,6 +327,20 @@ def test_a_stop_does_not_forget_a_field_brighter_than_the_ceiling(take, measure,
     measure()
     assert Channel.objects.get().camera_ceiling == 65535
     assert value_of(image_at("B02"), SATURATED) == 0
+
+
+def test_the_saturated_fields_of_a_10_bit_camera_are_found(take, measure, tmp_path):
+    for n in range(1, 7):
+        write(tmp_path / name_of(f"B{n:02d}", 1, "DNA"), pixels(n, light=1.0 if n > 2 else 0.05, top=1023))
+    take(tmp_path)
+    measure()
+    assert Channel.objects.get().camera_ceiling == 1023
+    position = measuring.SATURATED.column("DNA")
+    columns = MetricSet.objects.get().columns
+    shares = {m.image.well.column: m.values[columns.index(position)] for m in Measurement.objects.all()}
+    assert [n for n, share in shares.items() if share > 0] == [3, 4, 5, 6]
+    measure()
+    assert Channel.objects.get().camera_ceiling == 1023
 
 
 def test_the_ceiling_does_not_fall(take, measure, tmp_path):

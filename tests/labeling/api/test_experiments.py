@@ -77,10 +77,17 @@ def test_ingest_queues_a_job_with_what_follows(as_scientist, scientist, address,
     assert response.json() == {"job": job.pk, "state": "queued", "url": f"/api/v1/jobs/{job.pk}/"}
 
 
-def test_ingest_passes_on_layout_and_plate(as_scientist, address, tmp_path):
-    body = {"source": str(tmp_path), "layout": "opera", "plate": "0413"}
+def test_ingest_passes_on_layout_plate_and_z(as_scientist, address, tmp_path):
+    body = {"source": str(tmp_path), "layout": "opera", "plate": "0413", "z": "max projection"}
     response = as_scientist.post(f"{address}/ingest/", body, format="json")
     assert Job.objects.get(pk=response.json()["job"]).parameters == body
+
+
+def test_an_unknown_rule_for_z_is_refused_at_once(as_scientist, address, tmp_path):
+    response = as_scientist.post(f"{address}/ingest/", {"source": str(tmp_path), "z": "best"}, format="json")
+    assert response.status_code == 400
+    assert "'best' is no rule for z; there are: middle, first, max projection" in response.json()["detail"]
+    assert not Job.objects.exists()
 
 
 def test_a_folder_that_is_not_open_is_refused_at_once(as_scientist, address, settings, tmp_path):

@@ -71,8 +71,9 @@ def test_labels_take_as_many_queries_for_many_images(as_scientist, experiment, d
     body = [{"image": pk, "verdict": "good"} for pk in experiment.images.values_list("id", flat=True)]
     post(as_scientist, body)
     for n in (1, 12):
-        # images, labels before, new labels; the audit's lock, its last event, new events; four savepoints
-        with django_assert_num_queries(10):
+        # images, whether others have their content, labels before, new labels; the audit's lock, its last event,
+        # new events; four savepoints
+        with django_assert_num_queries(11):
             post(as_scientist, body[:n])
 
 
