@@ -1,4 +1,4 @@
-"""Pixels to numbers: time per metric family, per file and per field; scaling over processes; memory.
+"""Pixels to numbers: time per metric family, per file and per field; memory of one process.
 
 Times are the best of several repeats on one core: other programs only ever add to them. Ratios are of times measured
 one after the other in the same run, so they hold on other computers too.
@@ -23,7 +23,6 @@ from scipy import ndimage
 from skimage.feature import graycomatrix, graycoprops
 from skimage.filters import threshold_otsu
 
-from imaging.executor import run_in_chunks
 from imaging.measure import ChannelRecipe, Field, FileOfField, MeasuredField, draw_thumbnails, measure_fields
 from imaging.metrics import (
     CELLPROFILER,
@@ -54,7 +53,6 @@ RECIPE = [
 TARGET_CELLPROFILER_MS = 25.0
 TARGET_PLANE_MS = 45.0
 TARGET_LARGE_RATIO = 4.5
-TARGET_SCALING = 1.7
 TARGET_GROWTH_MB = 20.0
 
 
@@ -74,7 +72,6 @@ def run(*, quick: bool) -> list[str]:
             missed += bench_files(files[0], large_file, repeats)
             bench_field(fields[0], files[0], repeats)
             missed += bench_memory(files, 40 if quick else 150)
-        missed += bench_scaling(files, 24 if quick else 48)
     return missed
 
 
@@ -163,39 +160,6 @@ def bench_memory(files: Sequence[Field], n_fields: int) -> list[str]:
     )
     print()
     return check(f"memory over {n_images:,} images grew by MB", growth, TARGET_GROWTH_MB)
-
-
-def bench_scaling(files: Sequence[Field], n_fields: int) -> list[str]:
-    """Channels a second on one process and on two, once both are warm. Other programs on the computer tell here."""
-    if (os.cpu_count() or 1) < 2:
-        print("One core: scaling over processes was not measured.")
-        return []
-    rates = {workers: rate_of(files, n_fields, workers) for workers in (1, 2)}
-    print_table(
-        ("processes", "channels a second", "ratio"),
-        [(str(n), f"{rate * N_CHANNELS:.0f}", f"{rate / rates[1]:.2f}") for n, rate in rates.items()],
-    )
-    print()
-    return check("two processes against one", -rates[2] / rates[1], -TARGET_SCALING)
-
-
-def rate_of(files: Sequence[Field], n_fields: int, workers: int) -> float:
-    """Fields a second, without the first chunks, during which processes start and load their code."""
-    warm_up_chunks = 4 * workers
-    chunks = run_in_chunks(
-        partial(measure_fields, recipe=RECIPE),
-        islice(cycle(files), n_fields + 2 * warm_up_chunks),
-        workers=workers,
-        chunk_size=2,
-        when_crashed=lambda field: MeasuredField(field.key, problem="crashed"),
-    )
-    for chunk in islice(chunks, warm_up_chunks):
-        check_measured(chunk)
-    start, done = time.perf_counter(), 0
-    for chunk in chunks:
-        check_measured(chunk)
-        done += len(chunk)
-    return done / (time.perf_counter() - start)
 
 
 # With what
