@@ -3,3 +3,6 @@ from django.apps import AppConfig
 
 class CellqcConfig(AppConfig):
     name = "cellqc"
+
+    def ready(self) -> None:
+        from cellqc import checks  # noqa: F401 # registers them

@@ -174,6 +174,11 @@ WORKERS = environment.whole_number("CELLQC_WORKERS", os.cpu_count() or 1)
 # Folders and URI prefixes that images may be taken from; all when none is named.
 SOURCES = environment.words("CELLQC_SOURCES", "")
 
+# What a frozen image network sees is kept beside the metrics; 0 works on metrics alone.
+EMBEDDINGS = environment.flag("CELLQC_EMBEDDINGS", default=True)
+# An ONNX file of another network than the one that comes with cellqc; docs/embeddings.md says what it must do.
+NETWORK = environment.text("CELLQC_NETWORK", "")
+
 # --- log ------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,

@@ -3,7 +3,7 @@
 from django.contrib.auth import views as auth
 from django.urls import path
 
-from labeling.views import audit, experiments, images, labels, overview, qc_sets, review
+from labeling.views import audit, experiments, images, labels, overview, qc_sets, review, similar
 
 urlpatterns = [
     path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
@@ -31,6 +31,7 @@ urlpatterns = [
     path("qc-sets/<int:pk>/discard/", qc_sets.discard, name="discard_qc_set"),
     path("qc-sets/<int:pk>/manifest.csv", qc_sets.manifest, name="qc_set_manifest"),
     path("images/<int:pk>/", images.image, name="image"),
+    path("images/<int:pk>/similar/", similar.similar, name="similar"),
     path("images/<int:pk>/thumbnail/v<int:display_version>/<str:view>.jpg", images.thumbnail, name="thumbnail"),
     path("images/<int:pk>/full/v<int:display_version>/<str:view>.jpg", images.full, name="full_image"),
     path("audit/", audit.index, name="audit"),

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from imaging.metrics import parse_column
-from labeling.models import Experiment, Image, Measurement, MetricSet
+from labeling.models import Experiment, FeatureSpace, Image, Measurement, MetricSet
+from labeling.services.feature_spaces import newest_space
+from training.learners.reduce import N_COMPONENTS
+from training.learners.scaling import robust_features, varying_columns
 
 
 @dataclass(frozen=True)
@@ -43,3 +46,39 @@ def load_features(experiment: Experiment, metric_set: MetricSet) -> FeatureTable
         np.asarray(values, np.float32).reshape(len(ids), len(columns)),
         tuple(metric_set.columns[n] for n in columns),
     )
+
+
+def load_learning_features(experiment: Experiment, metric_set: MetricSet) -> FeatureTable:
+    """What a learner takes: metrics scaled within their plates, then what the network sees, scaled likewise.
+
+    The metrics that vary, as signed logs of their robust z; then `Embedding_01` to `Embedding_64`, when the
+    network has looked at every one of these Images. No column tells plates apart by its median or spread.
+    """
+    table = load_features(experiment, metric_set)
+    varies = varying_columns(table.values) if len(table.values) else np.ones(len(table.columns), bool)
+    metrics = robust_features(table.values[:, varies], table.plate_ids).astype(np.float32)
+    columns = tuple(column for column, is_kept in zip(table.columns, varies, strict=True) if is_kept)
+    reduced = placed_embeddings(experiment, table.image_ids)
+    if reduced is not None:
+        metrics = np.hstack([metrics, reduced])
+        columns += embedding_columns(reduced.shape[1])
+    return FeatureTable(table.image_ids, table.plate_ids, metrics, columns)
+
+
+def placed_embeddings(experiment: Experiment, image_ids: np.ndarray) -> np.ndarray | None:
+    """The first components (N, 64) float32 of these Images in the experiment's space; None unless all are in it."""
+    space = newest_space(experiment, FeatureSpace.Basis.EMBEDDINGS)
+    if space is None or not np.isin(image_ids, space.image_ids).all():
+        return None
+    return space.vectors[np.searchsorted(space.image_ids, image_ids), :N_COMPONENTS]
+
+
+def embedding_columns(n: int) -> tuple[str, ...]:
+    return tuple(f"Embedding_{number:02d}" for number in range(1, n + 1))
+
+
+def plates_of(experiment: Experiment, image_ids: np.ndarray) -> np.ndarray:
+    """The plate (N,) of each of these Images of the experiment."""
+    places = Image.objects.of(experiment).order_by("id").values_list("id", "plate_id")
+    ids, plates = np.array(list(places), np.int64).reshape(-1, 2).T
+    return plates[np.searchsorted(ids, image_ids)]

@@ -9,10 +9,13 @@ import numpy as np
 
 from labeling.models import Experiment, Image, ScoreKind, ScoreRun, User, Well
 from labeling.problems import BadValue, Conflict
+from labeling.services.embeddings import current_embedding_set
 from labeling.services.measuring import current_metric_set
 from labeling.services.scores import store_scores
-from training.features import FeatureTable, load_features
+from training.embedding import place_by_metrics, reduced_embeddings
+from training.features import FeatureTable, load_features, placed_embeddings
 from training.learners.isolation import IsolationScorer
+from training.learners.reduce import N_COMPONENTS
 from training.learners.scaling import CLIP
 
 DEFAULT_SEED = 20_080
@@ -20,6 +23,9 @@ DEFAULT_SEED = 20_080
 FEWEST_IMAGES = 4
 # A median and a spread of fewer control fields are chance.
 FEWEST_CONTROLS = 4
+# Of a plate, before what the network sees may change scores: three for each component. On a real row of 72 fields it
+# put a phenotype above the fibres; on plates of 384 it found more of what is bad (docs/embeddings.md).
+FEWEST_TO_EMBED = 3 * N_COMPONENTS
 
 
 class Scaling(StrEnum):
@@ -38,12 +44,19 @@ IN_WORDS = {
 
 
 def score_experiment(
-    experiment: Experiment, *, by: User, seed: int = DEFAULT_SEED, scaling: str = Scaling.PLATE
+    experiment: Experiment,
+    *,
+    by: User,
+    seed: int = DEFAULT_SEED,
+    scaling: str = Scaling.PLATE,
+    embeddings: bool = True,
 ) -> ScoreRun:
     """A new isolation-forest run over all measured Images, stored with everything needed to repeat it.
 
-    Raises Conflict before anything is measured, BadValue when there is too little to compare, the scaling
-    is none of ours, or a plate has too few control wells to be scaled by.
+    What the network saw stands beside the metrics when it has looked at all of them, plates are large enough, and
+    `embeddings` is not False; the run says whether. Raises Conflict before anything is measured, BadValue when
+    there is too little to compare, the scaling is none of ours, or a plate has too few control wells to be scaled
+    by.
     """
     scaling = check_scaling(scaling)
     metric_set = current_metric_set(experiment)
@@ -56,22 +69,26 @@ def score_experiment(
             f"a score compares images and needs at least {FEWEST_IMAGES}."
         )
     groups, reference = _compared_with(experiment, table, scaling)
+    seen = _seen_by_network(experiment, table, scaling, groups, reference, seed) if embeddings else None
     scorer = IsolationScorer(random_state=seed)
     try:
-        scorer.fit(table.values, groups, reference)
+        scorer.fit(table.values, groups, reference, seen)
     except ValueError as problem:
         raise BadValue(f"{experiment.name} cannot be scored: {problem}") from problem
+    if seen is None:
+        place_by_metrics(experiment, table, metric_set)
     used = [table.columns[n] for n in scorer.columns_]
     return store_scores(
         experiment,
         kind=ScoreKind.ISOLATION,
         image_ids=table.image_ids,
-        scores=scorer.score_samples(table.values, groups, reference),
+        scores=scorer.score_samples(table.values, groups, reference, seen),
         metric_set=metric_set,
         parameters={
             "method": "isolation forest",
             "scaling": scaling,
             "features": f"{IN_WORDS[scaling]}, signed log, clipped at {CLIP:g}",
+            "embeddings": _embeddings_in_words(experiment, seen, asked=embeddings),
             "missing": "0 after scaling",
             "n_estimators": scorer.n_estimators,
             "max_samples": scorer.forest_.max_samples_,
@@ -109,3 +126,29 @@ def _compared_with(
                 f"{FEWEST_CONTROLS}. Apply a plate map, or scale per plate."
             )
     return table.plate_ids, is_control
+
+
+def _seen_by_network(
+    experiment: Experiment,
+    table: FeatureTable,
+    scaling: Scaling,
+    groups: np.ndarray,
+    reference: np.ndarray | None,
+    seed: int,
+) -> np.ndarray | None:
+    """Reduced embeddings (N, K), scaled as the metrics are; None where plates are small or images were not seen."""
+    if np.unique(table.plate_ids, return_counts=True)[1].min() < FEWEST_TO_EMBED:
+        return None
+    if scaling == Scaling.PLATE:
+        return placed_embeddings(experiment, table.image_ids)
+    return reduced_embeddings(experiment, table.image_ids, groups, reference, seed=seed)
+
+
+def _embeddings_in_words(experiment: Experiment, seen: np.ndarray | None, *, asked: bool) -> str:
+    """What a run says of the network's part in it."""
+    if not asked:
+        return "none: left out on request"
+    if seen is None:
+        return f"none: not every image was looked at, or a plate has fewer than {FEWEST_TO_EMBED}"
+    embedding_set = current_embedding_set(experiment)
+    return f"{seen.shape[1]} principal components of {embedding_set.network}, scaled as the metrics"

@@ -3,7 +3,13 @@
 from procrastinate.contrib.django import app
 
 from labeling.services import jobs
+from training.embedding import embed_or_explain
 from training.scoring import score_experiment
+
+
+@app.task(name="training.tasks.embed")
+def embed(*, job_id: int) -> None:
+    jobs.run_job(job_id, embed_or_explain)
 
 
 @app.task(name="training.tasks.score")

@@ -9,16 +9,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from labeling.api.finding import find_experiment
+from labeling.api.finding import find_experiment, find_image
 from labeling.api.pagination import ImagePages
-from labeling.api.queries import ImageQuery, QueueQuery, TableQuery, chosen_images
-from labeling.api.serializers import CandidateSerializer, ImageSerializer, QueueSerializer
+from labeling.api.queries import ImageQuery, QueueQuery, SimilarQuery, TableQuery, chosen_images
+from labeling.api.serializers import CandidateSerializer, ImageSerializer, QueueSerializer, SimilarSerializer
 from labeling.api.tables import AnyFormat, table_response
 from labeling.models import Image
 from labeling.roles import Action
 from labeling.services.exports import metrics_table, scores_table
 from labeling.services.image_facts import basis_of, facts_of_page, with_scores
 from labeling.services.queue import images_to_label
+from labeling.services.similar import similar_images
 
 
 class ImageViewSet(GenericViewSet):
@@ -46,6 +47,17 @@ class QueueViewSet(GenericViewSet):
         candidates = images_to_label(experiment, limit=query["limit"])
         shown = CandidateSerializer(candidates, many=True, context={"experiment": experiment})
         return Response({"results": shown.data})
+
+
+class SimilarViewSet(GenericViewSet):
+    pagination_class = None
+
+    @extend_schema(parameters=[SimilarQuery], responses=SimilarSerializer)
+    def similar(self, request: Request, image_id: int) -> Response:
+        """The images of the same experiment most alike one, the most alike first."""
+        image, query = find_image(image_id), SimilarQuery.of(request)
+        found = similar_images(image, limit=query["limit"])
+        return Response(SimilarSerializer(found, context={"experiment": image.experiment}).data)
 
 
 class TableViewSet(GenericViewSet):

@@ -84,6 +84,10 @@ class QueueQuery(Query):
     limit = serializers.IntegerField(default=20, help_text="1 to 500")
 
 
+class SimilarQuery(Query):
+    limit = serializers.IntegerField(default=20, help_text="1 to 200")
+
+
 class CutoffQuery(Query):
     """Which score, and exactly one of value, percent and automatic."""
 

@@ -156,6 +156,21 @@ class QueueSerializer(serializers.Serializer):
     results = QueueImageSerializer(many=True)
 
 
+class SimilarImageSerializer(ImageSerializer):
+    """An image as in the list, and how alike it is."""
+
+    similarity = serializers.FloatField(help_text="Cosine, -1 to 1; higher is more alike")
+
+    def to_representation(self, similar: object) -> dict[str, object]:
+        return ImageSerializer(similar.facts, context=self.context).data | {"similarity": similar.similarity}
+
+
+class SimilarSerializer(serializers.Serializer):
+    basis = serializers.CharField(help_text="embeddings, metrics, or empty: nothing to compare yet")
+    detail = serializers.CharField(source="in_words", help_text="The same in words")
+    results = SimilarImageSerializer(source="images", many=True)
+
+
 class NewLabelSerializer(serializers.Serializer):
     image = serializers.IntegerField(min_value=1, max_value=LARGEST_ID)
     verdict = one_of(GIVEN_VERDICTS, "verdict")

@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from labeling.api.audit import AuditViewSet
 from labeling.api.cutoffs import CutoffViewSet
 from labeling.api.experiments import ExperimentViewSet, PlateMapViewSet
-from labeling.api.images import ImageViewSet, QueueViewSet, TableViewSet
+from labeling.api.images import ImageViewSet, QueueViewSet, SimilarViewSet, TableViewSet
 from labeling.api.jobs import JobViewSet
 from labeling.api.labels import LabelViewSet
 from labeling.api.qc_sets import ManifestViewSet, QCSetViewSet
@@ -39,6 +39,7 @@ urlpatterns = [
     path(f"{EXPERIMENT}/cutoff-preview/", CutoffViewSet.as_view({"get": "preview"}), name="cutoff_preview"),
     path(f"{EXPERIMENT}/cutoffs/", CutoffViewSet.as_view({"get": "list", "post": "create"}), name="cutoffs"),
     path(f"{EXPERIMENT}/qc-sets/", QCSetViewSet.as_view({"get": "list", "post": "create"}), name="qc_sets"),
+    path("images/<int:image_id>/similar/", SimilarViewSet.as_view({"get": "similar"}), name="similar"),
     path("jobs/<int:job_id>/", JobViewSet.as_view({"get": "retrieve"}), name="job"),
     path("labels/", LabelViewSet.as_view({"post": "create"}), name="labels"),
     path("labels/undo/", LabelViewSet.as_view({"post": "undo"}), name="undo"),

@@ -1,6 +1,7 @@
 """The stored nouns of cellqc, one file for each part of the work."""
 
 from labeling.models.audit import AuditEvent
+from labeling.models.embeddings import Embedding, EmbeddingSet, FeatureSpace
 from labeling.models.experiments import Channel, Experiment, Image, ImageFile, Plate, RefusedFile, Well
 from labeling.models.jobs import Job
 from labeling.models.measurements import Measurement, MetricSet
@@ -14,7 +15,10 @@ __all__ = [
     "Channel",
     "Cutoff",
     "Defect",
+    "Embedding",
+    "EmbeddingSet",
     "Experiment",
+    "FeatureSpace",
     "Image",
     "ImageFile",
     "Job",

@@ -23,6 +23,7 @@ class Job(models.Model):
     class Kind(models.TextChoices):
         INGEST = "ingest"
         MEASURE = "measure"
+        EMBED = "embed", "look with the network"
         SCORE = "score"
         THUMBNAILS = "thumbnails"
         RETRAIN = "retrain"

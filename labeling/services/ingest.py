@@ -19,12 +19,12 @@ from imaging.wells import smallest_format
 from labeling.models import Channel, Experiment, Image, ImageFile, Job, Plate, RefusedFile, User, Well
 from labeling.problems import BadValue
 from labeling.services import audit
+from labeling.services.embedding import after_measuring
 from labeling.services.experiments import add_channels
 from labeling.services.jobs import start_job
 from labeling.services.same_content import moved_files
 
 Progress = Callable[[int, int], None]
-AFTER_INGEST = (Job.Kind.MEASURE, Job.Kind.SCORE)
 READERS = 8  # headers are waited for, not computed: threads do
 BATCH = 2000
 
@@ -137,7 +137,11 @@ def queue_ingest(
     check_source(source)
     given = {name: value for name, value in (("layout", layout), ("plate", plate)) if value}
     return start_job(
-        Job.Kind.INGEST, experiment, by=by, parameters={"source": source, **given}, followed_by=AFTER_INGEST
+        Job.Kind.INGEST,
+        experiment,
+        by=by,
+        parameters={"source": source, **given},
+        followed_by=[Job.Kind.MEASURE, *after_measuring()],
     )
 
 

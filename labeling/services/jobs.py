@@ -23,6 +23,7 @@ TASKS = {
     Job.Kind.INGEST: "labeling.tasks.ingest",
     Job.Kind.MEASURE: "labeling.tasks.measure",
     Job.Kind.THUMBNAILS: "labeling.tasks.redraw_thumbnails",
+    Job.Kind.EMBED: "training.tasks.embed",
     Job.Kind.SCORE: "training.tasks.score",
 }
 Progress = Callable[[int, int], None]

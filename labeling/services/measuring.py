@@ -222,6 +222,9 @@ def _fields(image_ids: Sequence[int], channels: Sequence[Channel]) -> Iterator[F
             )
 
 
+files_to_read = _fields  # what embedding reads too
+
+
 def _set_missing_ranges(channels: Sequence[Channel], image_ids: Sequence[int]) -> None:
     """Sample a few dozen fields for the display range and camera ceiling of channels that have none."""
     if all(channel.display_range and channel.camera_ceiling for channel in channels):

@@ -25,6 +25,7 @@ from labeling.models import (
 from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.cutoffs import CutoffChoice, preview_cutoff
+from labeling.services.embedding import after_measuring
 from labeling.services.experiments import apply_platemap, set_display_ranges
 from labeling.services.ingest import queue_ingest
 from labeling.services.jobs import start_job
@@ -104,7 +105,7 @@ def ingest(request: HttpRequest, pk: int) -> HttpResponse:
 def measure(request: HttpRequest, pk: int) -> HttpResponse:
     """Measure what is due, failed images included, and score again."""
     experiment = get_object_or_404(Experiment, pk=pk)
-    start_job(Job.Kind.MEASURE, experiment, by=request.user, followed_by=[Job.Kind.SCORE])
+    start_job(Job.Kind.MEASURE, experiment, by=request.user, followed_by=after_measuring())
     return redirect(experiment)
 
 

@@ -79,7 +79,7 @@ document.addEventListener("DOMContentLoaded", () => {
   function confirm(entry, html) {
     // A later word on this image may be waiting; what is shown is the last one.
     if (!waiting.some((other) => other.image === entry.image)) replace(entry.image, html);
-    if (drawer && !drawer.hidden && drawer.querySelector(`[data-image="${entry.image}"]`)) open(`/images/${entry.image}/`);
+    if (drawer && !drawer.hidden && drawer.querySelector(`.image[data-image="${entry.image}"]`)) open(`/images/${entry.image}/`);
   }
 
   function refuse(entry, sentence) {
@@ -175,7 +175,9 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // --- the keyboard ---------------------------------------------------------------------------
 
-  const all = () => [...document.querySelectorAll(".tile")];
+  // The page's tiles, or those in the drawer while one of them is chosen: arrows do not wander from one to the other.
+  const all = () => [...document.querySelectorAll(".tile")]
+    .filter((tile) => Boolean(drawer?.contains(tile)) === Boolean(drawer?.contains(document.activeElement)));
   const focused = () => document.activeElement?.closest?.(".tile");
 
   function move(key) {

@@ -24,17 +24,24 @@ class IsolationScorer(BaseEstimator):
         self.max_samples = max_samples
         self.random_state = random_state
 
-    def fit(self, values: np.ndarray, groups: np.ndarray, reference: np.ndarray | None = None) -> Self:
+    def fit(
+        self,
+        values: np.ndarray,
+        groups: np.ndarray,
+        reference: np.ndarray | None = None,
+        embeddings: np.ndarray | None = None,
+    ) -> Self:
         """Learn from metrics (N, P) and the plate of each row (N,). Columns that never vary are dropped.
 
-        `reference` (N,) marks the rows each plate is scaled by; all when None.
+        `reference` (N,) marks the rows each plate is scaled by; all when None. `embeddings` (N, K) are what a
+        network saw, scaled within the plates already (`reduce.EmbeddingReducer`); they stand beside the metrics.
 
         Raises ValueError when no column varies: there is nothing to tell images apart by.
         """
         self.columns_ = np.flatnonzero(varying_columns(values))
         if not len(self.columns_):
             raise ValueError("No metric varies between these images.")
-        features = robust_features(values[:, self.columns_], groups, reference)
+        features = self._features(values, groups, reference, embeddings)
         self.forest_ = IsolationForest(
             n_estimators=self.n_estimators,
             max_samples=min(self.max_samples, len(features)),
@@ -42,7 +49,23 @@ class IsolationScorer(BaseEstimator):
         ).fit(features)
         return self
 
-    def score_samples(self, values: np.ndarray, groups: np.ndarray, reference: np.ndarray | None = None) -> np.ndarray:
-        """Scores (N,) of metrics (N, P); rows are scaled within the plates given here."""
+    def score_samples(
+        self,
+        values: np.ndarray,
+        groups: np.ndarray,
+        reference: np.ndarray | None = None,
+        embeddings: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Scores (N,) of metrics (N, P), and embeddings if it learnt from some; scaled within the plates given here."""
         check_is_fitted(self)
-        return self.forest_.score_samples(robust_features(values[:, self.columns_], groups, reference))
+        return self.forest_.score_samples(self._features(values, groups, reference, embeddings))
+
+    def _features(
+        self,
+        values: np.ndarray,
+        groups: np.ndarray,
+        reference: np.ndarray | None,
+        embeddings: np.ndarray | None,
+    ) -> np.ndarray:
+        features = robust_features(values[:, self.columns_], groups, reference)
+        return features if embeddings is None else np.hstack([features, embeddings])
