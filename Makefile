@@ -4,13 +4,14 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check bench lock help
+.PHONY: run test check bench bench-learning lock help
 
 help:
 	@echo "make run              the demo plate in a browser; make run IMAGES=/a/folder shows your own"
 	@echo "make test             all tests (ARGS='-k words' for some)"
 	@echo "make check            lint, format, types, Django's checks, missing migrations"
 	@echo "make bench            the benchmarks, at full size"
+	@echo "make bench-learning   only that of labels and learning (the first time it draws its plates)"
 
 run: $(INSTALLED)
 	@$(PY) manage.py run $(if $(IMAGES),--images "$(IMAGES)")
@@ -29,6 +30,9 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(PY) -m benchmarks
+
+bench-learning: $(INSTALLED)
+	$(PY) -m benchmarks learning
 
 # Pin anew what pyproject.toml allows. torch keeps its plain version: a build tag exists on one machine only.
 lock: $(INSTALLED)

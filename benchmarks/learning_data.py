@@ -13,16 +13,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from imaging.embeddings import EmbeddingRecipe, find_network
+from imaging.embeddings.fields import embed_planes
 from imaging.metrics import METRIC_SET_VERSION, measure_field_planes, metric_columns, parse_column
+from imaging.previews import DisplayRange
 from imaging.simulate import PlateRecipe, plan_plate, render_field
 from training.learners.isolation import IsolationScorer
+from training.learners.reduce import EmbeddingReducer
 from training.learners.scaling import robust_features, varying_columns
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT_PX = 240  # small planes are kept beside the metrics, for networks that look at 224 px
 # Plates that settings were chosen on, and plates that no setting has seen. Layouts differ: 1, 2 or 4 sites a well.
 TUNED_ON = (101, 102, 103, 104)
-REPORTED_ON = (201, 202, 203, 204, 205, 206)
+REPORTED_ON = (201, 202, 203)
 LAYOUTS = ((16, 24, 1), (16, 12, 2), (8, 12, 4))
 BAD_SHARES = (0.11, 0.12, 0.10)
 
@@ -111,24 +115,39 @@ def _measure(recipe: PlateRecipe, path: Path) -> None:
     half.replace(path)
 
 
+def embedding_vectors(seed: int) -> np.ndarray:
+    """What our own network sees in the plate's fields, (N, D) float32, on planes averaged to 240 px."""
+    path = _cache() / f"plate-{seed}-vectors.npy"
+    if not path.exists():
+        planes = small_planes(seed)
+        ranges = [np.percentile(planes[::7, channel], (1, 99.8)) for channel in range(planes.shape[1])]
+        shown = tuple(DisplayRange(int(dark), int(bright)) for dark, bright in ranges)
+        recipe = EmbeddingRecipe(find_network("", cache=_cache()), shown)
+        vectors = [embed_planes([np.ascontiguousarray(plane) for plane in field], recipe) for field in planes]
+        np.save(path, np.array(vectors, np.float32))
+    return np.load(path)
+
+
 def scoring_columns(columns: Sequence[str], channels: Sequence[str]) -> np.ndarray:
     """Positions of the metrics that serve scoring."""
     return np.array([n for n, column in enumerate(columns) if parse_column(column, channels)[0].for_scoring])
 
 
-def simulated_plate(seed: int, *, embedded: np.ndarray | None = None) -> LearningSet:
-    """A simulated plate with its features: robust metrics and, when given, reduced embeddings (N, K) beside them."""
+def simulated_plate(seed: int, *, with_embeddings: bool = True) -> LearningSet:
+    """A simulated plate with its features: robust metrics and reduced embeddings beside them, or metrics alone."""
     plate = measured_plate(seed)
     plates = np.zeros(len(plate.values), int)
     values = plate.values[:, scoring_columns(plate.columns, plate.channels)].astype(np.float32)
     values = values[:, varying_columns(values)]
-    if embedded is not None:
-        values = np.concatenate([values, embedded.astype(np.float32)], axis=1)
-    scorer = IsolationScorer(random_state=seed).fit(values, plates)
+    features, seen = robust_features(values, plates).astype(np.float32), None
+    if with_embeddings:
+        seen = EmbeddingReducer(random_state=seed).fit_transform(embedding_vectors(seed), plates)
+        features = np.hstack([features, seen])
+    scorer = IsolationScorer(random_state=seed).fit(values, plates, embeddings=seen)
     return LearningSet(
         name=f"plate {seed}",
-        features=robust_features(values, plates).astype(np.float32),
-        isolation=scorer.score_samples(values, plates),
+        features=features,
+        isolation=scorer.score_samples(values, plates, embeddings=seen),
         wells=plate.wells,
         plates=plates,
         is_bad=plate.is_bad,

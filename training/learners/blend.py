@@ -26,7 +26,7 @@ FEWEST_OF_EACH = 1
 # Labels of the rarer verdict at which classifier and forest count alike while nothing else is known.
 HALF_WAY = 3.0
 # How many labels the schedule above is worth against what cross-validation says.
-FAITH_IN_SCHEDULE = 4.0
+FAITH_IN_SCHEDULE = 15.0
 EARLIER_WEIGHT = 0.25
 N_FOLDS = 4
 # What a forest's score is worth before labels: the typical image is good 9 times in 10, and one robust SD is a

@@ -23,8 +23,8 @@ MOST_CANDIDATES = 400
 # The forest's word before anybody answered, as if it had been right twice in four times.
 BELIEF_RIGHT, BELIEF_WRONG = 2.0, 2.0
 SUSPECT = 0.3
-# Probability of bad at which a look is worth most.
-MOST_DOUBTED = 0.3
+# Probability of bad at which a look is worth most: at first, and when many bad ones are known.
+DOUBTED_AT_FIRST, DOUBTED_LATER = 0.35, 0.15
 SPREAD, SUSPECTS, UNCERTAIN, RANDOM = "spread", "suspect", "uncertain", "random"
 
 
@@ -73,7 +73,7 @@ def choose_next(
     if limit < 1:
         return []
     blind = rng.choice(waiting, _n_random(limit, rng), replace=False)
-    good, uncertainty = _outlook(isolation, prediction, cutoff)
+    good, uncertainty = _outlook(isolation, prediction, cutoff, verdicts.n_bad)
     trust = trust_in_forest(isolation, verdicts)
     batch = _Batch(features, wells, waiting, verdicts, good, uncertainty, blind, limit, rng)
     shares = plan_shares(trust, verdicts, has_model=prediction is not None)
@@ -100,16 +100,17 @@ def plan_shares(trust: float, verdicts: Verdicts, *, has_model: bool) -> dict[st
         return {SPREAD: 1 - suspects, SUSPECTS: 0.7 * suspects, UNCERTAIN: 0.3 * suspects}
     # Looking around never ends, and matters most while few bad images are known.
     spread = 0.1 + 0.3 / (1 + verdicts.n_bad / 3)
-    suspects = 0.25
+    # Confident suspects are flagged anyway; a few looks find the rare kinds among them.
+    suspects = 0.1
     return {SPREAD: spread, SUSPECTS: suspects, UNCERTAIN: 1 - spread - suspects}
 
 
 def _outlook(
-    isolation: np.ndarray, prediction: Prediction | None, cutoff: float | None
+    isolation: np.ndarray, prediction: Prediction | None, cutoff: float | None, n_bad: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probability of good and uncertainty of all rows, from the model or, before there is one, from the forest."""
     if prediction is not None:
-        return prediction.good, _doubt(prediction)
+        return prediction.good, _doubt(prediction, n_bad)
     good = forest_alone(isolation)
     if cutoff is None:
         return good, 4 * good * (1 - good)
@@ -117,13 +118,15 @@ def _outlook(
     return good, 4 * near * (1 - near)
 
 
-def _doubt(prediction: Prediction) -> np.ndarray:
+def _doubt(prediction: Prediction, n_bad: int) -> np.ndarray:
     """How much a verdict on each image may change, (N,) about 0 to 1.3.
 
-    Highest somewhat on the good side of the line: an image called bad is flagged whether somebody looks or not,
-    while bad images that nobody suspects enough are the ones a set would keep.
+    Highest on the good side of the line, the farther the more bad images are known: an image called bad is flagged
+    whether somebody looks or not, while bad images that nobody suspects enough are the ones a set would keep. (On
+    simulated plates, average precision of the unlabelled rest after 50 labels: 0.90 so, 0.83 asking at one half.)
     """
-    shifted = expit(logit(prediction.good) - logit(1 - MOST_DOUBTED))
+    most_doubted = DOUBTED_LATER + (DOUBTED_AT_FIRST - DOUBTED_LATER) / (1 + n_bad / 8)
+    shifted = expit(logit(prediction.good) - logit(1 - most_doubted))
     doubt: np.ndarray = 4 * shifted * (1 - shifted) + 0.3 * prediction.uncertainty
     return doubt
 

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from sklearn.ensemble import IsolationForest
 
-from imaging.metrics import parse_column
+from imaging.metrics import Metric, parse_column
+from training.learners.phenomena import PHENOMENA, UNNAMED, Evidence, Phenomenon, sign_of
 from training.learners.tree_arrays import of_isolation_forest
+
+# A column that lies among the others of its plate has nothing to say, whatever a tree made of it.
+USUAL_Z = 1.0
+# Beyond this a deviation says no more.
+PLAIN_Z = 5.0
+EVERYWHERE = 0.25
+UNLIKE = "looks unlike the rest of the plate in a way no single metric names"
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One thing that speaks against an image: a phrase, the column it rests on most, and how much it counts (0..1,
-    a share of everything that speaks against this image)."""
+    """One thing that speaks against an image: a phrase, the column it rests on most, how much it counts (0..1, a share
+    of all that speaks against this image), and the kinds of defect it may be."""
 
     text: str
     column: str
     strength: float
+    kinds: tuple[str, ...] = ()
 
 
 def forest_attributions(forest: IsolationForest, features: np.ndarray) -> np.ndarray:
@@ -30,6 +40,20 @@ def forest_attributions(forest: IsolationForest, features: np.ndarray) -> np.nda
     trees = of_isolation_forest(forest)
     usual = float(trees.value[trees.starts].mean())
     return -trees.contributions(features) / usual
+
+
+def blend_attributions(of_forest: np.ndarray, of_classifier: np.ndarray, weight: float) -> np.ndarray:
+    """Attributions of a blend (R, P), higher is more suspect.
+
+    `of_forest` from `forest_attributions`, `of_classifier` from `BlendedLearner.contributions` (towards good),
+    `weight` the classifier's. Each part counts as a share of what it holds against the image.
+    """
+    suspect = []
+    for part in (of_forest, -of_classifier):
+        against = np.maximum(part, 0)
+        suspect.append(against / np.maximum(against.sum(axis=1, keepdims=True), 1e-12))
+    blended: np.ndarray = (1 - weight) * suspect[0] + weight * suspect[1]
+    return blended
 
 
 def explain(
@@ -46,33 +70,105 @@ def explain(
 
     Parameters
     ----------
-    values (N, P), robust_z (N, P) : raw metrics of the plate or experiment, and the same in robust SDs per plate.
-    columns (P,), channels : names as in the metric set, and the experiment's channels.
+    values (N, P), robust_z (N, P) : raw metrics of a plate, which "this plate" in the words means, and the same in
+        robust SDs.
+    columns (P,), channels : names as in the metric set, and the experiment's channels. A column that is no metric, as
+        a component of an embedding, is counted together with its like.
     rows (R,) : which images to explain.
-    attributions (R, P) : higher is more suspect, such as `forest_attributions`, or minus `contributions` of the model,
-        or their blend; 0 for columns the model does not use.
+    attributions (R, P) : higher is more suspect, such as `forest_attributions` or `blend_attributions`; 0 for columns
+        the model does not use.
     """
+    meanings = [_meaning(column, tuple(channels)) for column in columns]
     explained = []
     for row, added in zip(rows, np.maximum(attributions, 0), strict=True):
-        total = added.sum()
-        order = np.argsort(-added, kind="stable")[:most]
-        explained.append(
-            [
-                Reason(
-                    _phrase(columns[n], channels, values[:, n], values[row, n], robust_z[row, n]),
-                    columns[n],
-                    float(added[n] / total),
-                )
-                for n in order
-                if total > 0 and added[n] > 0
-            ]
-        )
+        weights = _weigh(meanings, added, robust_z[row])
+        explained.append(_reasons_of(weights, meanings, values, robust_z[row], row, columns, len(channels), most))
     return explained
 
 
-def _phrase(column: str, channels: Sequence[str], everywhere: np.ndarray, value: float, z: float) -> str:
-    metric, channel = parse_column(column, channels)
+@lru_cache(maxsize=4096)
+def _meaning(column: str, channels: tuple[str, ...]) -> tuple[Metric, str] | None:
+    try:
+        return parse_column(column, channels)
+    except ValueError:
+        return None
+
+
+def _weigh(
+    meanings: Sequence[tuple[Metric, str] | None], added: np.ndarray, z: np.ndarray
+) -> dict[Phenomenon, dict[int, float]]:
+    """What each column adds to each phenomenon: its attribution, by how plainly it speaks for it."""
+    weights: dict[Phenomenon, dict[int, float]] = {}
+    for n, meaning in enumerate(meanings):
+        if added[n] <= 0:
+            continue
+        if meaning is None:
+            weights.setdefault(UNNAMED, {})[n] = 0.5 * float(added[n])
+            continue
+        if not abs(z[n]) > USUAL_Z:
+            continue
+        plainness = min(abs(float(z[n])), PLAIN_Z) / PLAIN_Z
+        sign = sign_of(meaning[0], bool(z[n] > 0))
+        speaks_for = [phenomenon for phenomenon in PHENOMENA if sign in phenomenon.signs]
+        for phenomenon in speaks_for:
+            weights.setdefault(phenomenon, {})[n] = float(added[n]) * plainness * phenomenon.signs[sign]
+        if not speaks_for:
+            # Nothing a microscopist has a word for: the metric's own words.
+            weights[Phenomenon(meaning[0].key, ())] = {n: 0.5 * float(added[n]) * plainness}
+    return weights
+
+
+def _reasons_of(
+    weights: dict[Phenomenon, dict[int, float]],
+    meanings: Sequence[tuple[Metric, str] | None],
+    values: np.ndarray,
+    z: np.ndarray,
+    row: int,
+    columns: Sequence[str],
+    n_channels: int,
+    most: int,
+) -> list[Reason]:
+    strengths = {phenomenon: sum(parts.values()) for phenomenon, parts in weights.items()}
+    total = sum(strengths.values())
+    reasons = []
+    for phenomenon in sorted(strengths, key=lambda one: (-strengths[one], one.name))[:most]:
+        parts = weights[phenomenon]
+        leading = max(parts, key=lambda n: (parts[n], -n))
+        meaning = meanings[leading]
+        text = (
+            UNLIKE
+            if meaning is None
+            else phenomenon.say(
+                _evidence(
+                    leading, meaning, parts, meanings, values[:, leading], values[row, leading], z[leading], n_channels
+                )
+            )
+        )
+        reasons.append(Reason(text, columns[leading], strengths[phenomenon] / total, phenomenon.kinds))
+    return reasons
+
+
+def _evidence(
+    leading: int,
+    meaning: tuple[Metric, str],
+    parts: dict[int, float],
+    meanings: Sequence[tuple[Metric, str] | None],
+    everywhere: np.ndarray,
+    value: float,
+    z: float,
+    n_channels: int,
+) -> Evidence:
+    metric, channel = meaning
     is_high = bool(z > 0)
-    beyond = np.nanmean(everywhere < value) if is_high else np.nanmean(everywhere > value)
-    means = metric.higher_means if is_high else metric.lower_means
-    return f"{channel} channel {means} than {min(99.9, 100 * beyond):.0f} % of this plate"
+    beyond = everywhere < value if is_high else everywhere > value
+    by_channel: dict[str, float] = {}
+    for n, part in parts.items():
+        of_part = meanings[n]
+        if of_part is not None and " and " not in of_part[1]:
+            by_channel[of_part[1]] = by_channel.get(of_part[1], 0.0) + part
+    strongest = max(by_channel.values(), default=0.0)
+    n_strong = sum(part > EVERYWHERE * strongest for part in by_channel.values())
+    defined = max(int((~np.isnan(everywhere)).sum()), 1)
+    return Evidence(
+        metric, channel, float(value), is_high, float(beyond.sum()) / defined, n_channels > 1 and n_strong == n_channels
+    )
