@@ -132,7 +132,7 @@ def mismeasured(table: Table) -> list[int]:
         if not len(measured):
             return []
         low, high = (table.values[measured, table.position(metric, channel)] for metric in calibration.EXTREMES)
-        shares = list(zip(low.tolist(), high.tolist(), strict=True))  # planes that end alike count each
+        shares = zip(low.tolist(), high.tolist(), strict=True)
         ceiling = calibration.ceiling_of_shares(shares, table.source.container_max[channel])
         ceiling = max(ceiling, table.ceilings[number] or 0)
         table.ceilings[number] = ceiling

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import boto3
 import numpy as np
@@ -18,9 +19,11 @@ from imaging.layouts import SourceError, list_source, read_layout
 from imaging.reading import UnreadableImage, inspect, read_plane
 from imaging.reading import s3 as storage
 from tests.buckets import BUCKET
+from tests.imaging.test_layouts_ome import zarr_plate
 from tests.labeling.plates_on_disk import name_of, pixels
 
 BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+LAYOUTS = "layouts"
 REFUSED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
 
@@ -212,3 +215,43 @@ def test_a_storage_that_does_not_answer_is_told(account, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(SourceError, match="the storage does not answer"):
         list_source(f"s3://{BUCKET}/P1")
+
+
+# Index files and Zarr
+
+
+def upload(folder: Path, prefix: str) -> str:
+    """The folder's files in another bucket; returns their address."""
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=LAYOUTS)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            client.upload_file(str(path), LAYOUTS, f"{prefix}/{path.relative_to(folder).as_posix()}")
+    return f"s3://{LAYOUTS}/{prefix}"
+
+
+@pytest.mark.parametrize("layout", ["cv8000", "imagexpress-exported-9987", "operetta-phenix"])
+def test_index_files_of_a_bucket_say_what_they_say_in_a_folder(shared, account, layout):
+    folder = shared / "data" / "layouts" / layout
+    far, near = read_layout(upload(folder, layout)), read_layout(str(folder))
+    assert far.layout is near.layout
+
+    def places(understood, root: str) -> list[tuple[object, ...]]:
+        return [
+            (one.uri.removeprefix(root), one.plate, one.well, one.site, one.channel, one.timepoint, one.z, one.page)
+            for one in understood.planes
+        ]
+
+    assert places(far, f"s3://{LAYOUTS}/{layout}") == places(near, str(folder))
+    assert [one.place for one in far.refused] == [one.place for one in near.refused]
+    assert inspect(far.planes[0].uri) == inspect(near.planes[0].uri)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_ome_zarr_plate_of_a_bucket_is_read(tmp_path, account, version):
+    folder = zarr_plate(tmp_path, version)
+    far = read_layout(upload(folder, f"plate{version}.zarr")).planes
+    near = read_layout(str(folder)).planes
+    assert len(far) == len(near) == 24
+    for there, here in list(zip(far, near, strict=True))[::7]:
+        assert read_plane(there.uri, there.page).sha256 == read_plane(here.uri, here.page).sha256
