@@ -23,7 +23,6 @@ from labeling.services.table_places import match_images
 from labeling.services.table_uploads import name_of, opened_upload
 
 Progress = Callable[[int, int], None]
-AFTER_IMPORT = (Job.Kind.MEASURE, Job.Kind.SCORE)
 VERSION_LENGTH = 40
 MOST_KEPT = 500  # problems kept for the page; the report counts them all
 TOLD_AT_ONCE = 3
@@ -149,7 +148,9 @@ def queue_import(
         check_source(images)
     given = {"table": "" if upload else table, "upload": upload, "plate": plate, "images": images}
     parameters = {key: value for key, value in given.items() if value}
-    return start_job(Job.Kind.IMPORT, experiment, by=by, parameters=parameters, followed_by=AFTER_IMPORT)
+    # Measured only where pictures were asked for: who brings numbers does not want all computed again.
+    followed_by = [Job.Kind.MEASURE, Job.Kind.SCORE] if images else [Job.Kind.SCORE]
+    return start_job(Job.Kind.IMPORT, experiment, by=by, parameters=parameters, followed_by=followed_by)
 
 
 def run_import(job: Job, progress: Progress) -> str:

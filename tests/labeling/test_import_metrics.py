@@ -178,6 +178,22 @@ def test_a_table_without_a_plate_is_of_the_only_one_there(take, empty):
     assert Plate.objects.count() == 1
 
 
+def test_a_table_with_thousands_of_columns_is_taken(take, empty):
+    objects, features = (
+        ("Cells", "Nuclei", "Cytoplasm"),
+        ("Granularity", "Texture_Contrast", "RadialDistribution_FracAtD"),
+    )
+    names = [
+        f"Mean_{one}_{what}_{channel}_{n}"
+        for one in objects
+        for what in features
+        for channel in ("DNA", "ER", "RNA", "AGP", "Mito")
+        for n in range(60)
+    ]
+    assert take(f"well,{','.join(names)}\nB02,{','.join(map(str, range(len(names))))}\n").n_metrics == 2700
+    assert current_metric_set(empty).columns == names
+
+
 def test_importing_costs_no_query_for_each_row(take, django_assert_max_num_queries):
     with django_assert_max_num_queries(45):
         take([(f"{row}{column:02d}", column, column) for row in "ABCDEFGH" for column in range(1, 13)])
