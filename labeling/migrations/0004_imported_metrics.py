@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
             model_name="metricset",
             name="source",
             field=models.TextField(
-                blank=True, default="", help_text="Table it was imported from; empty when it was measured here"
+                blank=True, default="", help_text="First table it was imported from; empty when measured here"
             ),
             preserve_default=False,
         ),

@@ -28,7 +28,7 @@ class MetricSet(models.Model):
     experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="metric_sets")
     version = models.CharField(max_length=40)
     columns = ArrayField(models.TextField())
-    source = models.TextField(blank=True, help_text="Table it was imported from; empty when it was measured here")
+    source = models.TextField(blank=True, help_text="First table it was imported from; empty when measured here")
     revision = models.PositiveIntegerField(default=1, help_text="Counts what was imported in place of earlier numbers")
     # In the place of the columns in the index: a table of 1,400 of them is longer than an index row may be.
     fingerprint = models.CharField(max_length=64, editable=False, help_text="SHA-256 of the columns")

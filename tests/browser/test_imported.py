@@ -35,6 +35,8 @@ def test_fields_without_pictures_are_labelled_by_key_and_looked_at(page, shot, s
     assert Label.objects.get().defects == ["blur"]
     shot("imported-review")
     page.keyboard.press("Enter")
-    expect(page.locator("#drawer .no-pixels")).to_contain_text("Its numbers come from Image.csv")
+    expect(page.locator("#drawer .no-pixels")).to_contain_text(
+        "Its numbers were computed elsewhere (imported: CellProfiler)"
+    )
     expect(page.locator("#drawer .standings")).to_contain_text("than any other field of this plate")
     shot("imported-drawer")
