@@ -155,7 +155,7 @@ def _text(path: Path, stack: ExitStack) -> OpenTable:
     skip_lines = lines.line_num + (stated[0].count("\n") if stated else 0)
     return OpenTable(
         path,
-        [cell.strip() for cell in header],
+        [cell.replace("\x00", "").strip() for cell in header],
         is_parquet=False,
         first_row=skip_lines + 1,
         separator=separator,

@@ -13,6 +13,7 @@ from imaging.tables.model import CellError, FieldPlace
 from imaging.wells import WellPosition, parse_column, parse_row, parse_well
 
 Parsed = TypeVar("Parsed")
+LONGEST_BARCODE = 200
 LARGEST_NUMBER = 2**31 - 1  # of a site or timepoint
 
 
@@ -60,7 +61,10 @@ class PlaceReader:
             self.plates_named.add(told)
         # File names of several plates may all say 01; their folders tell them apart.
         from_file = (address and clean_name(_folder_plate(address))) or clean_name(named.get("plate", ""))
-        return self.plate or told or from_file or self.default_plate
+        plate = self.plate or told or from_file or self.default_plate
+        if len(plate) > LONGEST_BARCODE:
+            raise CellError(self.headers.get("plate", "plate"), f"the barcode has {len(plate)} characters; shorten it.")
+        return plate
 
     def _number(self, group: str, cells: Mapping[str, str], named: Mapping[str, str]) -> int:
         text = cells.get(group) or named.get(group) or "1"

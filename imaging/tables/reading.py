@@ -167,7 +167,8 @@ class _Reading:
     def _texts(self, batch: pl.DataFrame, index: int | None) -> list[str]:
         if index is None:
             return [""] * len(batch)
-        texts = batch[str(index)].cast(pl.String, strict=False).fill_null("").str.strip_chars()
+        texts = batch[str(index)].cast(pl.String, strict=False).fill_null("")
+        texts = texts.str.replace_all("\x00", "", literal=True).str.strip_chars()  # the database refuses them
         return texts.replace(["nan", "NaN", "None", "null"], "").to_list()
 
     def _addresses(self, batch: pl.DataFrame) -> dict[str, tuple[list[str], list[int]]]:

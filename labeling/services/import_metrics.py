@@ -23,7 +23,6 @@ from labeling.services.table_places import match_images
 from labeling.services.table_uploads import name_of, opened_upload
 
 Progress = Callable[[int, int], None]
-AFTER_IMPORT = (Job.Kind.MEASURE, Job.Kind.SCORE)
 VERSION_LENGTH = 40
 MOST_KEPT = 500  # problems kept for the page; the report counts them all
 TOLD_AT_ONCE = 3
@@ -52,11 +51,13 @@ class ImportReport:
 
     @property
     def changed_nothing(self) -> bool:
-        return not (self.n_added or self.n_changed or self.n_new_images or self.n_files)
+        return not (self.n_added or self.n_changed or self.n_new_images or self.n_files or self.n_failed)
 
     @property
     def summary(self) -> str:
-        if self.changed_nothing:
+        if self.changed_nothing and not self.n_known:
+            parts = [f"Nothing of {self.table} could be taken."]
+        elif self.changed_nothing:
             parts = [f"{self.table} changed nothing: its {self.n_known:,} fields are there already, number for number."]
         else:
             parts = [
@@ -150,7 +151,9 @@ def queue_import(
         check_source(images)
     given = {"table": "" if upload else table, "upload": upload, "plate": plate, "images": images}
     parameters = {key: value for key, value in given.items() if value}
-    return start_job(Job.Kind.IMPORT, experiment, by=by, parameters=parameters, followed_by=AFTER_IMPORT)
+    # Measured only where pictures were asked for: who brings numbers does not want all computed again.
+    followed_by = [Job.Kind.MEASURE, Job.Kind.SCORE] if images else [Job.Kind.SCORE]
+    return start_job(Job.Kind.IMPORT, experiment, by=by, parameters=parameters, followed_by=followed_by)
 
 
 def run_import(job: Job, progress: Progress) -> str:
@@ -187,26 +190,27 @@ def _store_numbers(
     progress: Progress | None,
 ) -> None:
     """Add to the newest imported set what it does not know; where it says something else, begin a new one."""
-    old = imported_metric_set(experiment)
+    old, columns = imported_metric_set(experiment), list(read.columns)
     is_known, is_equal = np.zeros(len(image_ids), bool), np.zeros(len(image_ids), bool)
-    columns = list(read.columns)
     if old is not None:
-        has_same_columns = set(old.columns) == set(columns)
-        values_before = _in_order(values, columns, old.columns)
-        is_known, is_equal = equal_rows(old, image_ids, values_before)
-        is_equal &= has_same_columns
-        if has_same_columns:
-            columns, values = list(old.columns), values_before
-        elif old.measurements.count() > is_known.sum():  # those the table does not mention come along
-            columns = [*old.columns, *(column for column in columns if column not in old.columns)]
-            values = _in_order(values, read.columns, columns)
+        fits = set(columns) <= set(old.columns)
+        in_old_order = _in_order(values, columns, old.columns)
+        is_known, is_equal = equal_rows(old, image_ids, in_old_order)
+        if fits and not (is_known & ~is_equal).any():
+            report.version, report.n_known = old.version, int(is_known.sum())
+            report.n_added = len(image_ids) - report.n_known
+            _store(old, image_ids[~is_known], in_old_order[~is_known], progress)
+            return
+        is_equal &= fits
+        more = [column for column in columns if column not in old.columns]
+        is_narrower = len(columns) - len(more) < len(old.columns)
+        comes_along = old.measurements.count() > is_known.sum()  # what the table does not mention
+        if comes_along and (more or is_narrower):
             report.notes.append("The table before had other columns; each field has the metrics of its own table.")
+        if comes_along or not is_narrower:
+            columns, values = [*old.columns, *more], _in_order(values, columns, [*old.columns, *more])
     report.n_known, report.n_changed = int(is_equal.sum()), int((is_known & ~is_equal).sum())
     report.n_added = len(image_ids) - report.n_known - report.n_changed
-    if old is not None and columns == old.columns and not report.n_changed:
-        report.version = old.version
-        _store(old, image_ids[~is_known], values[~is_known], progress)
-        return
     new = _new_set(experiment, read, columns)
     report.version = new.version
     if old is not None and columns[: len(old.columns)] == old.columns:

@@ -180,6 +180,12 @@ def test_thousands_of_bad_rows_are_counted_and_a_thousand_kept(tmp_path):
     assert (table.n_problems, len(table.problems)) == (1500, 1000)
 
 
+def test_a_barcode_without_end_is_told_and_zero_bytes_are_dropped(tmp_path):
+    table = read(tmp_path, f"plate,well,n\nP\x001,B02,1\n{'P' * 201},B02,1\n")
+    assert wells(table) == [("P1", 2, 2, 1)]
+    assert "the barcode has 201 characters; shorten it." in problems(table)[0]
+
+
 # --- which column says what -------------------------------------------------------------------------------
 
 

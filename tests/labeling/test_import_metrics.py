@@ -120,6 +120,23 @@ def test_a_table_with_other_columns_keeps_every_field(take, empty):
     assert "The table before had other columns" in report.summary
 
 
+def test_an_earlier_table_again_changes_nothing_beside_one_with_other_columns(take, empty):
+    take(TWO)
+    take("plate,well,Count_Cells,Count_Debris\nQ,B02,50,7\n", "Other.csv")
+    assert take(TWO).changed_nothing
+    assert take("plate,well,Count_Cells,Count_Debris\nQ,B02,50,7\n", "Other.csv").changed_nothing
+    assert empty.metric_sets.count() == 2
+    assert take([("D04", 4, 4)]).n_added == 1
+
+
+def test_fewer_columns_for_a_part_of_the_fields_keep_the_others(take, empty):
+    take(TWO)
+    report = take("plate,well,Count_Cells\nP,B02,10\n")
+    metric_set = current_metric_set(empty)
+    assert (report.n_changed, report.n_carried, metric_set.columns) == (1, 1, [COLUMN, "Count_Cells"])
+    assert np.array_equal(numbers(metric_set)["B02"], [np.nan, 10], equal_nan=True)
+
+
 def test_other_columns_for_all_fields_take_the_place_of_the_old(take, empty):
     take(TWO)
     report = take("plate,well,Count_Debris\nP,B02,7\nP,C12,8\n")
@@ -178,6 +195,22 @@ def test_a_table_without_a_plate_is_of_the_only_one_there(take, empty):
     assert Plate.objects.count() == 1
 
 
+def test_a_table_with_thousands_of_columns_is_taken(take, empty):
+    objects, features = (
+        ("Cells", "Nuclei", "Cytoplasm"),
+        ("Granularity", "Texture_Contrast", "RadialDistribution_FracAtD"),
+    )
+    names = [
+        f"Mean_{one}_{what}_{channel}_{n}"
+        for one in objects
+        for what in features
+        for channel in ("DNA", "ER", "RNA", "AGP", "Mito")
+        for n in range(60)
+    ]
+    assert take(f"well,{','.join(names)}\nB02,{','.join(map(str, range(len(names))))}\n").n_metrics == 2700
+    assert current_metric_set(empty).columns == names
+
+
 def test_importing_costs_no_query_for_each_row(take, django_assert_max_num_queries):
     with django_assert_max_num_queries(45):
         take([(f"{row}{column:02d}", column, column) for row in "ABCDEFGH" for column in range(1, 13)])
@@ -227,7 +260,7 @@ def test_numbers_of_other_pixels_are_refused(imaged, scientist, tmp_path):
     frame = pl.read_parquet(path)
     frame.with_columns(content_hash=pl.lit("f" * 64)).head(1).write_parquet(path)
     report = import_metrics(imaged, str(path), by=scientist)
-    assert report.n_added == 0
+    assert report.summary.startswith("Nothing of m.parquet could be taken.")
     assert "other pixels here than those the numbers were computed from" in report.problems[0][1]
 
 

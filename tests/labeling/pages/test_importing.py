@@ -115,7 +115,7 @@ def test_a_closer_look_names_the_table_and_the_numbers(as_scientist, imported):
     image = imported.images.get(well__column=12)
     for options in ({}, {"headers": HTMX}):
         shown = text_of(as_scientist.get(f"/images/{image.pk}/", **options))
-        assert "Its numbers come from t.csv (imported: CellProfiler). No file of it is known." in shown
+        assert "Its numbers were computed elsewhere (imported: CellProfiler). No file of it is known." in shown
         assert "Count_Cells higher than any other field of this plate" in shown
         assert "<img" not in shown
 

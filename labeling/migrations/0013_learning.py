@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("labeling", "0010_embeddings"),
+        ("labeling", "0012_embeddings"),
     ]
 
     operations = [

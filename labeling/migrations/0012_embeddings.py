@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("labeling", "0009_imported_metrics"),
+        ("labeling", "0011_metric_set_once_by_fingerprint"),
     ]
 
     operations = [
