@@ -49,8 +49,8 @@ __all__ = [
 class PlaneFacts:
     """What the header says: pixels across and down, bits of the plane that is measured (8 or 16), pages, file size.
 
-    `stored_as` names the file's own numbers (uint16, float32, 12-bit ...). Of a file of several pages: how many from
-    the first on are alike (`n_slices`), and the channels and timepoints that its own description claims.
+    `stored_as` names the file's own numbers (uint16, float32, 12-bit ...). Of the first page of a file of several: how
+    many from it on are alike (`n_slices`), and the channels and timepoints that its own description claims.
     """
 
     width: int

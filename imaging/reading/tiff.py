@@ -57,7 +57,8 @@ def tiff_header(stream: BinaryIO, size_bytes: int, page: int) -> Header:
         check_page(found, size_bytes)
         if found.samplesperpixel == 3:
             colours_as_grey(found)  # only the pixels tell
-        sizes = stack_sizes(tiff, found) if n_pages > 1 else (1, 1, 1)
+        # Only the first page tells of the stack: to ask at each page would read all pages for each.
+        sizes = stack_sizes(tiff, found) if n_pages > 1 and page == 0 else (1, 1, 1)
         dtype = dtype_of(found)
         return Header(
             found.imagewidth, found.imagelength, measured_bits(dtype), n_pages, stored_as(dtype, found), *sizes

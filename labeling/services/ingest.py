@@ -203,22 +203,27 @@ def _store_plate(
     wells = _wells_for(plate, places)
     images, n_new = _images_for(experiment, plate, wells, places)
     report.n_new_images += n_new
-    taken = {(file.image_id, file.channel_id): file.uri for file in ImageFile.objects.filter(image__plate=plate)}
+    taken = {
+        (file.image_id, file.channel_id): (file.uri, file.page) for file in ImageFile.objects.filter(image__plate=plate)
+    }
     files, refused = [], []
     for plane in planes:
         image, channel = images[_place(plane)], channels[plane.channel]
         there = taken.get((image.pk, channel.pk))
-        if there is not None and _files_of(there) <= stacks[_stack(plane)]:
+        if there == (plane.uri, plane.page):  # another ingest took it meanwhile
+            report.n_known += 1
+            continue
+        if there is not None and _files_of(there[0]) <= stacks[_stack(plane)]:
             report.n_other_z += 1
             continue
         reason = looked.refusals.get(plane)
         if reason is None and there is not None:
-            reason = f"{image.place} {channel.name} of plate {barcode} is there already, from {there}"
+            reason = f"{image.place} {channel.name} of plate {barcode} is there already, from {there[0]}"
         if reason is not None:
             report.refused.append((plane.uri, reason))
             refused.append(_refused(experiment, image, channel, plane.uri, reason))
             continue
-        taken[image.pk, channel.pk] = plane.uri
+        taken[image.pk, channel.pk] = plane.uri, plane.page
         files.append(_file_of(plane, looked.facts[plane], image, channel))
     add_files(files)
     report.n_taken += len(files)

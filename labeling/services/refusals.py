@@ -41,6 +41,8 @@ def store_refusals(experiment: Experiment, refused: Sequence[RefusedFile]) -> No
 
 def resolve_taken(experiment: Experiment, files: Sequence[ImageFile]) -> None:
     """Close the refusals of what is taken now: it was mended, or another file took the place of the refused one."""
+    if not _open(experiment).exists():
+        return
     taken = ImageFile.objects.filter(
         pk__in=[file.pk for file in files], image=OuterRef("image"), channel=OuterRef("channel")
     )

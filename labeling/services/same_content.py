@@ -84,14 +84,20 @@ class TwinImages:
     def carry(self, labels: Iterable[Label]) -> list[Label]:
         """Give the twins the newest of these labels on their content, unless its author said the same of them.
 
-        The copies are the author's, and name the label; nothing is carried on from a copy.
+        The copies are the author's, and name the label; nothing is carried on from a copy. Where there are more than
+        `MOST_TWINS`, the rest are left out, and the audit says so.
         """
         if not self.shared:
             return []
         last = {self.contents[label.image_id]: label for label in labels if label.image_id in self.contents}
         last = {content: label for content, label in last.items() if content in self.shared}
         labelled = [label.image_id for label in last.values()]
-        twins = list(Image.objects.filter(content_hash__in=last).exclude(pk__in=labelled).order_by("pk")[:MOST_TWINS])
+        twins = list(
+            Image.objects.filter(content_hash__in=last).exclude(pk__in=labelled).order_by("pk")[: MOST_TWINS + 1]
+        )
+        if len(twins) > MOST_TWINS:
+            twins.pop()
+            audit.record_all([_in_part(label) for label in last.values()], by=None)
         said = Label.objects.on([image.pk for image in twins])
         return _store_copies(
             (image, last[image.content_hash])
@@ -161,6 +167,11 @@ def identical_images(experiment: Experiment) -> QuerySet[Image]:
 def _carried(label: Label, image: Image) -> audit.Entry:
     said = {"verdict": label.verdict, "by": label.by.username, "from_image": label.carried_from.image_id}
     return audit.Entry("image.label_carried", image, new=said, reason="the same content")
+
+
+def _in_part(label: Label) -> audit.Entry:
+    reason = f"more than {MOST_TWINS:,} images have the same content; the others were not labelled"
+    return audit.Entry("image.label_carried_in_part", label.image, new={"verdict": label.verdict}, reason=reason)
 
 
 def _sha256(plane: PlaneSource) -> str | None:

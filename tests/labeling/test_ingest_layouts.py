@@ -11,9 +11,12 @@ import tifffile
 
 from labeling.models import Channel, Experiment, Image, ImageFile, Plate, RefusedFile, Well
 from labeling.problems import BadValue
+from labeling.services import ingest as ingesting
 from labeling.services.experiments import create_experiment
 from labeling.services.ingest import ingest_source
+from labeling.services.ingest_look import look_at_files
 from labeling.services.measuring import measure_experiment
+from labeling.services.sources import read_source
 from tests.imaging.test_layouts_index import error, measurement, shot, yokogawa_name
 from tests.labeling.plates_on_disk import name_of, pixels, write, write_plate
 
@@ -258,6 +261,16 @@ def test_refusals_of_other_folders_and_of_measuring_stay(take, empty, tmp_path, 
     assert len(before) == 2
     take(first)
     assert open_refusals() == before
+
+
+def test_two_ingests_of_one_folder_at_once_take_each_file_once(empty, tmp_path, scientist):
+    """Both looked before either wrote; the second then finds everything there, by the same choice."""
+    folder = str(write_plate(tmp_path))
+    reading = read_source(folder)
+    looked = [look_at_files(empty, reading, folder, None) for _ in range(2)]
+    first, second = (ingesting._store(empty, reading, one, folder, by=scientist) for one in looked)
+    assert (first.n_taken, second.n_taken) == (8, 0)
+    assert (second.n_known, second.n_other_z, second.refused) == (8, 0, [])
 
 
 # z

@@ -8,6 +8,7 @@ import pytest
 
 from labeling.models import AuditEvent, Image, ImageFile, Label, Verdict
 from labeling.problems import Conflict
+from labeling.services import same_content
 from labeling.services.experiments import create_experiment
 from labeling.services.ingest import ingest_source
 from labeling.services.labels import NewLabel, label_images, undo_label
@@ -154,6 +155,14 @@ def test_twins_in_one_list_agree_on_the_last_entry(twins, scientist):
     here, copy, _ = twins
     label_images([NewLabel(here.pk, "good"), NewLabel(copy.pk, "bad")], by=scientist)
     assert verdicts(*twins) == ["bad"] * 3
+
+
+def test_where_there_are_too_many_twins_the_audit_says_that_some_are_left_out(twins, scientist, monkeypatch):
+    monkeypatch.setattr(same_content, "MOST_TWINS", 2)
+    label_images([NewLabel(twins[0].pk, "bad")], by=scientist)
+    assert Label.objects.count() == 3
+    event = AuditEvent.objects.get(action="image.label_carried_in_part")
+    assert event.reason == "more than 2 images have the same content; the others were not labelled"
 
 
 def test_saying_the_same_again_copies_nothing(twins, scientist):

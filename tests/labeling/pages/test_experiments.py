@@ -258,4 +258,4 @@ def test_files_lists_what_is_refused_and_broken_with_the_reason(experiment, as_s
     for text in ("A01_torn.tif", "it ends after 12 bytes", "ER is all zero", "Try failed fields again"):
         assert text in shown
     assert "Try failed fields again" not in text_of(as_data_scientist.get(f"/experiments/{experiment.pk}/files/"))
-    assert "1</b> refused file, <b>1</b> broken field<" in text_of(overview(as_scientist, experiment))
+    assert "1</b> refused or missing file, <b>1</b> broken field<" in text_of(overview(as_scientist, experiment))
