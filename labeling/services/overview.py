@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.db.models import Count
 
 from imaging.metrics import METRIC_SET_VERSION, metric_columns
-from labeling.models import Experiment, Image, Label, Measurement, MetricSet, Plate, Verdict
+from labeling.models import Experiment, Image, ImageFile, Label, Measurement, MetricSet, Plate, Verdict
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,13 @@ def progress_of(experiments: Sequence[Experiment]) -> dict[int, Progress]:
     n_plates = _counted(plates.annotate(n=Count("pk")))
     n_measured, n_labelled = _measured(experiments), _labelled(ids)
     return {pk: Progress(n_plates[pk], n_images[pk], n_measured[pk], n_broken[pk], n_labelled[pk]) for pk in ids}
+
+
+def n_files_of(experiment: Experiment, n_images: int) -> int:
+    """Files of all its images. Only those of incomplete images are counted: the others have one of each channel."""
+    incomplete = experiment.images.broken().filter(state=Image.State.INCOMPLETE)
+    n_theirs = ImageFile.objects.filter(image__in=incomplete).count()
+    return (n_images - incomplete.count()) * experiment.channels.count() + n_theirs
 
 
 def _measured(experiments: Sequence[Experiment]) -> Counter[int]:

@@ -16,7 +16,6 @@ from labeling.models import (
     AuditEvent,
     Cutoff,
     Experiment,
-    ImageFile,
     Job,
     QCSet,
     ScoreRun,
@@ -29,7 +28,7 @@ from labeling.services.experiments import apply_platemap, set_display_ranges
 from labeling.services.ingest import queue_ingest
 from labeling.services.jobs import start_job
 from labeling.services.measuring import sampled_ranges
-from labeling.services.overview import progress_of
+from labeling.services.overview import n_files_of, progress_of
 from labeling.services.same_content import identical_images
 from labeling.templatetags.lab import counted, percent, score
 from labeling.views.access import requires
@@ -190,7 +189,7 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         "plates": experiment.plates.all(),
         "n_images": n_images,
         "n_wells": Well.objects.filter(plate__experiment=experiment).count(),
-        "n_files": ImageFile.objects.filter(image__experiment=experiment).count(),
+        "n_files": n_files_of(experiment, n_images),
         "n_refused": experiment.refused_files.filter(resolved_at__isnull=True).count(),
         "n_broken": n_broken,
         "n_due": n_images - n_broken - n_measured,
