@@ -10,7 +10,7 @@ help:
 	@echo "make run              the demo plate in a browser; make run IMAGES=/a/folder shows your own"
 	@echo "make test             all tests (ARGS='-k words' for some)"
 	@echo "make check            lint, format, types, Django's checks, missing migrations"
-	@echo "make bench            the benchmarks, at full size"
+	@echo "make bench            the benchmarks, at full size (ARGS=scale for one, ARGS=--quick)"
 	@echo "make bench-learning   only that of labels and learning (the first time it draws its plates)"
 
 run: $(INSTALLED)
@@ -29,7 +29,7 @@ check: $(INSTALLED)
 	$(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 bench: $(INSTALLED)
-	$(PY) -m benchmarks
+	$(PY) -m benchmarks $(ARGS)
 
 bench-learning: $(INSTALLED)
 	$(PY) -m benchmarks learning

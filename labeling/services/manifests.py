@@ -117,6 +117,20 @@ def stored_csv(qc_set: QCSet) -> bytes:
     return gzip.decompress(qc_set.manifest.csv_gzip)
 
 
+def stored_rows(qc_set: QCSet) -> Iterator[dict[str, str]]:
+    """The rows of a signed set, one at a time."""
+    with gzip.open(io.BytesIO(qc_set.manifest.csv_gzip), "rt", encoding="utf-8", newline="") as lines:
+        yield from csv.DictReader(lines)
+
+
+def stored_sha256(qc_set: QCSet) -> str:
+    """SHA-256 of the frozen bytes as they are now."""
+    sha256 = hashlib.sha256()
+    for piece in stored_pieces(qc_set):
+        sha256.update(piece)
+    return sha256.hexdigest()
+
+
 def csv_of(qc_set: QCSet) -> bytes:
     """What an export gives: the signed bytes, or for a draft what would be signed."""
     return stored_csv(qc_set) if qc_set.is_signed else manifest_csv(qc_set)

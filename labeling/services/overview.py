@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count
 
-from labeling.models import Experiment, Image, Label, Plate, Verdict
+from labeling.models import Experiment, Image, ImageFile, Label, Plate, Verdict
 from labeling.services.metric_sets import current_metric_sets, measured_metric_set
 
 
@@ -47,6 +47,16 @@ def progress_of(experiments: Sequence[Experiment]) -> dict[int, Progress]:
         )
         for pk in ids
     }
+
+
+def n_files_of(experiment: Experiment, progress: Progress) -> int:
+    """Files of all its images. Complete images have one of each channel; the others, and a table's, are counted."""
+    files = ImageFile.objects.filter(image__experiment=experiment)
+    if progress.is_imported:
+        return files.count()
+    incomplete = experiment.images.broken().filter(state=Image.State.INCOMPLETE)
+    n_theirs = files.filter(image__in=incomplete).count()
+    return (progress.n_images - incomplete.count()) * experiment.channels.count() + n_theirs
 
 
 def n_to_measure(experiment: Experiment) -> int:

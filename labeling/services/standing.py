@@ -56,7 +56,7 @@ def standings_of(
                 metric_set.pk, image.plate_id, n, -(-n // compared_with) if compared_with else 1
             )
             own = np.asarray(values[image.pk], float)
-            found[image.pk] = list(islice(_standings(own, metric_set.columns, channels, n, *statistics), most))
+            found[image.pk] = list(islice(_standings(own, metric_set.columns, channels, n, statistics), most))
     return found
 
 
@@ -65,15 +65,12 @@ def _standings(
     columns: Sequence[str],
     channels: tuple[str, ...],
     n_measured: int,
-    plate: np.ndarray,
-    median: np.ndarray,
-    spread: np.ndarray,
+    plate: PlateStatistics,
 ) -> Iterator[Standing]:
-    """All that set values (P,) apart from those of their plate (N, P), the farthest first."""
-    deviation = np.divide(values - median, spread, out=np.zeros_like(values), where=spread > 0)
+    """All that set values (P,) apart from those of their plate, the farthest first."""
+    deviation = np.divide(values - plate.median, plate.spread, out=np.zeros_like(values), where=plate.spread > 0)
     deviation = np.nan_to_num(deviation)
-    below = np.nanmean(plate < values, axis=0) * 100
-    above = np.nanmean(plate > values, axis=0) * 100
+    below, above = plate.shares(values)
     for n in np.argsort(-np.abs(deviation)):
         metric, channel = meaning_of(columns[n], channels)
         if metric.is_setup or not deviation[n]:
@@ -101,11 +98,39 @@ def _crowd(share: float, n_measured: int) -> str:
     return f"{int(share)} % of this plate"
 
 
+@dataclass(frozen=True)
+class PlateStatistics:
+    """The metrics of a plate, each ascending with undefined values last (P, N), its median and robust spread (P,)."""
+
+    ascending: np.ndarray
+    median: np.ndarray
+    spread: np.ndarray
+
+    def shares(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How many per cent of the plate lie below and above each value (P,)."""
+        n_known, n_images = _n_known(self.ascending), self.ascending.shape[1]
+        columns = list(zip(self.ascending, n_known, values.astype(np.float32), strict=True))
+        below = [np.searchsorted(column[:n], value, side="left") for column, n, value in columns]
+        above = [n - np.searchsorted(column[:n], value, side="right") for column, n, value in columns]
+        return 100 * np.array(below) / n_images, 100 * np.array(above) / n_images
+
+
 @lru_cache(maxsize=32)  # 32 plates of 3,456 fields and 175 metrics are 80 MB
-def _plate_statistics(
-    metric_set_id: int, plate_id: int, n_measured: int, every: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values of a plate (N, P), of all its images or of every so many; their median and robust deviation (P,)."""
+def _plate_statistics(metric_set_id: int, plate_id: int, n_measured: int, every: int) -> PlateStatistics:
+    """Of all images of a plate, or of every so many."""
     values = load_measurements(MetricSet.objects.get(pk=metric_set_id), plate_id=plate_id).values[::every]
-    median = np.nanmedian(values, axis=0)
-    return values, median, 1.4826 * np.nanmedian(np.abs(values - median), axis=0)
+    # Sorted once: of 25,000 images, comparing each with each metric took most of opening an image.
+    ascending = np.sort(np.ascontiguousarray(values.T), axis=1)
+    median = _middle(ascending)
+    deviations = np.sort(np.abs(ascending - median[:, None]), axis=1)
+    return PlateStatistics(ascending, median, 1.4826 * _middle(deviations))
+
+
+def _middle(ascending: np.ndarray) -> np.ndarray:
+    """The median of each row (P,), whose undefined values are last; NaN where there is no other."""
+    n, rows = np.maximum(_n_known(ascending), 1), np.arange(len(ascending))
+    return (ascending[rows, (n - 1) // 2] + ascending[rows, n // 2]) / 2
+
+
+def _n_known(ascending: np.ndarray) -> np.ndarray:
+    return ascending.shape[1] - np.isnan(ascending).sum(axis=1)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import zlib
 from collections.abc import Iterator
 
@@ -12,8 +10,11 @@ from django.db.models import Q
 
 from labeling.models import AuditEvent, Manifest, ModelVersion, QCSet, Signature
 from labeling.services import audit
-from labeling.services.manifests import manifest_rows, sha256_of, stored_csv
+from labeling.services.manifests import manifest_rows, stored_rows, stored_sha256
 from labeling.services.qc_sets import seal_of
+
+PLACE = ("plate", "well", "site")
+DECISION = ("kept", "decided_by", "reason", "isolation_score", "blended_score")
 
 
 def faults() -> Iterator[str]:
@@ -54,11 +55,10 @@ def faulty_models() -> Iterator[str]:
 def faults_of(qc_set: QCSet) -> Iterator[str]:
     """What does not fit between a signed set's manifest, decisions, signatures and audit."""
     try:
-        text = stored_csv(qc_set)
+        sha256 = stored_sha256(qc_set)
     except (Manifest.DoesNotExist, gzip.BadGzipFile, zlib.error, EOFError):
         yield f"{qc_set}: the manifest is missing or cannot be read."
         return
-    sha256 = sha256_of(text)
     if not sha256 == qc_set.manifest_sha256 == qc_set.manifest.sha256:
         yield f"{qc_set}: the manifest is not the one that was signed."
     signatures = list(qc_set.signatures.select_related("by"))
@@ -71,19 +71,18 @@ def faults_of(qc_set: QCSet) -> Iterator[str]:
     if approval is None or (approval.new or {}).get("manifest_sha256") != sha256:
         yield f"{qc_set}: the audit tells of another manifest."
     if sha256 == qc_set.manifest_sha256:  # else there is nothing to compare with
-        yield from _altered_decisions(qc_set, text)
+        yield from _altered_decisions(qc_set)
 
 
-def _altered_decisions(qc_set: QCSet, text: bytes) -> Iterator[str]:
-    signed = {row["image"]: row for row in csv.DictReader(io.StringIO(text.decode()))}
+def _altered_decisions(qc_set: QCSet) -> Iterator[str]:
+    # Without the files, which make most of a row: all rows are in memory at once.
+    signed = {row["image"]: [row[name] for name in (*PLACE, *DECISION)] for row in stored_rows(qc_set)}
     for row in manifest_rows(qc_set):
         was = signed.pop(str(row["image"]), None)
-        if was is None or any(
-            was[name] != str(row[name]) for name in ("kept", "decided_by", "reason", "isolation_score", "blended_score")
-        ):
+        if was is None or was[len(PLACE) :] != [str(row[name]) for name in DECISION]:
             yield f"{qc_set}: the decision on {row['plate']} {row['well']} site {row['site']} was altered."
-    for row in signed.values():
-        yield f"{qc_set}: the decision on {row['plate']} {row['well']} site {row['site']} is missing."
+    for plate, well, site, *_ in signed.values():
+        yield f"{qc_set}: the decision on {plate} {well} site {site} is missing."
 
 
 def _seal(signature: Signature) -> str:

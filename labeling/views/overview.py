@@ -15,7 +15,6 @@ from imaging.platemap import read_platemap
 from labeling.models import (
     AuditEvent,
     Experiment,
-    ImageFile,
     Job,
     ModelVersion,
     QCSet,
@@ -29,7 +28,7 @@ from labeling.services.embedding import after_measuring
 from labeling.services.experiments import apply_platemap, set_display_ranges
 from labeling.services.jobs import start_job
 from labeling.services.measuring import sampled_ranges
-from labeling.services.overview import n_to_measure, progress_of
+from labeling.services.overview import n_files_of, n_to_measure, progress_of
 from labeling.services.same_content import identical_images
 from labeling.services.scaling import oddly_scaled
 from labeling.templatetags.lab import counted, percent, score
@@ -187,7 +186,7 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         "plates": experiment.plates.all(),
         "n_images": n_images,
         "n_wells": Well.objects.filter(plate__experiment=experiment).count(),
-        "n_files": ImageFile.objects.filter(image__experiment=experiment).count(),
+        "n_files": n_files_of(experiment, progress),
         "n_refused": experiment.refused_files.filter(resolved_at__isnull=True).count(),
         "n_broken": n_broken,
         # Fields of a table without files are never due, whatever is left.

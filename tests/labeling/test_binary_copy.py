@@ -214,6 +214,25 @@ def test_the_planner_knows_of_many_new_rows_at_once(twelve, monkeypatch):
         assert cursor.fetchone() == (f"{{{metric_set.pk}}}",)
 
 
+def test_images_are_copied_as_ingest_makes_them(twelve):
+    plate = twelve.plates.get()
+    wells = list(plate.wells.order_by("id").values_list("id", flat=True))
+    columns = {
+        "experiment_id": twelve.pk,
+        "plate_id": plate.pk,
+        "well_id": np.repeat(wells, 2),
+        "site": np.tile([7, 8], len(wells)),
+        "timepoint": 1,
+        "state": Image.State.READY,
+        "problem": "",
+        "content_hash": "",
+    }
+    assert copy_rows(Image, columns) == 12
+    made = Image.objects.filter(site__gte=7).order_by("id")
+    assert [(image.well_id, image.site) for image in made] == [(well, site) for well in wells for site in (7, 8)]
+    assert copy_rows(Image, columns, ignore_conflicts=True) == 0
+
+
 def test_objects_are_copied_as_they_are(twelve):
     metric_set = metric_set_of(twelve, 2)
     made = [Measurement(metric_set=metric_set, image_id=int(pk), values=[0.5, pk]) for pk in ids_of(twelve)]

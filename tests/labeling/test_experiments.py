@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imaging.platemap import read_platemap
-from labeling.models import AuditEvent, Experiment, Job, Well
+from labeling.models import AuditEvent, Experiment, Image, ImageFile, Job, Well
 from labeling.problems import BadValue
 from labeling.services.experiments import (
     add_channels,
@@ -14,6 +14,7 @@ from labeling.services.experiments import (
     create_experiment,
     set_display_ranges,
 )
+from labeling.services.overview import n_files_of
 from tests.factories import add_scores, make_experiment
 
 # --- new ----------------------------------------------------------------------------------------------
@@ -224,3 +225,13 @@ def test_measured_means_with_the_metrics_of_today(experiment, scientist):
     assert progress_of([experiment])[experiment.pk].n_measured == 0
     add_scores(experiment, by=scientist)
     assert progress_of([experiment])[experiment.pk].n_measured == 12
+
+
+def test_files_are_counted_where_some_are_missing(scientist):
+    half = make_experiment(scientist)
+    images = list(half.images.all())
+    images[3].files.first().delete()
+    Image.objects.filter(pk=images[3].pk).update(state="incomplete", problem="DNA: there is no file")
+    Image.objects.filter(pk=images[4].pk).update(state="failed", problem="cut off")
+    make_experiment(scientist, name="Another")
+    assert n_files_of(half, 12) == 23 == ImageFile.objects.filter(image__experiment=half).count()
