@@ -61,8 +61,7 @@ REPORT = {
 
 
 @pytest.fixture
-def plate(scientist, settings):
-    settings.RETRAIN_AFTER, settings.CLASSIFIER = 0, "logistic"
+def plate(scientist, quick_learning):
     return make_learnable_experiment(scientist)
 
 
