@@ -175,8 +175,8 @@ WORKERS = environment.whole_number("CELLQC_WORKERS", os.cpu_count() or 1)
 DASK_SCHEDULER = environment.text("CELLQC_DASK_SCHEDULER", "")
 # So many new labels in an experiment start a training; 0 leaves it to the button.
 RETRAIN_AFTER = environment.whole_number("CELLQC_RETRAIN_AFTER", 10, minimum=0)
-# What learns from the labels: trees, logistic, network or anomaly.
-CLASSIFIER = environment.text("CELLQC_CLASSIFIER", "trees")
+# What learns from the labels; the others are for comparison: see training/learners/classifiers.
+CLASSIFIER = environment.text("CELLQC_CLASSIFIER", "committee")
 # Folders and URI prefixes that images may be taken from; all when none is named.
 SOURCES = environment.words("CELLQC_SOURCES", "")
 

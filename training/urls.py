@@ -3,7 +3,7 @@
 from django.urls import path
 
 from labeling.views import labels
-from training.views import models, queue, scoring
+from training.views import models, queue, samples, scoring
 
 urlpatterns = [
     path("experiments/<int:pk>/score/", scoring.score, name="score"),
@@ -14,6 +14,10 @@ urlpatterns = [
     path("experiments/<int:pk>/queue/labels/undo/", labels.undo, {"from_queue": True}, name="undo_queue_label"),
     path("experiments/<int:pk>/models/", models.index, name="models"),
     path("experiments/<int:pk>/cutoff/carry/", models.carry, name="carry_cutoff"),
+    path("qc-sets/<int:pk>/sample/<str:part>/", samples.sample, name="sample"),
+    path("qc-sets/<int:pk>/sample/<str:part>/draw/", samples.draw, name="draw_sample"),
+    path("qc-sets/<int:pk>/sample/<str:part>/verdicts/", samples.judge, name="judge_sampled"),
+    path("qc-sets/<int:pk>/sample/<str:part>/verdicts/undo/", samples.judge, {"undo": True}, name="unjudge_sampled"),
     path("models/<int:pk>/", models.detail, name="model"),
     path("models/<int:pk>/promote/", models.promote, name="promote_model"),
     path("models/<int:pk>/retire/", models.retire, name="retire_model"),

@@ -8,6 +8,7 @@ from labeling.models.measurements import Measurement, MetricSet
 from labeling.models.people import User
 from labeling.models.qc_sets import Manifest, QCSet, QCSetImage, Signature
 from labeling.models.queue import LabelQueue, QueueEntry
+from labeling.models.samples import SampledImage, SetSample
 from labeling.models.scores import Cutoff, ModelVersion, Score, ScoreKind, ScoreParts, ScoreRun
 from labeling.models.verdicts import Defect, Label, Verdict
 
@@ -34,10 +35,12 @@ __all__ = [
     "QCSetImage",
     "QueueEntry",
     "RefusedFile",
+    "SampledImage",
     "Score",
     "ScoreKind",
     "ScoreParts",
     "ScoreRun",
+    "SetSample",
     "Signature",
     "User",
     "Verdict",

@@ -283,4 +283,8 @@ def _as_json(qc_set: QCSet) -> dict[str, object]:
         "warnings": qc_set.warnings,
         "manifest_sha256": qc_set.manifest_sha256,
     }
-    return said | ({"model": qc_set.model_version.number} if qc_set.model_version else {})
+    if qc_set.model_version:
+        said["model"] = qc_set.model_version.number
+    if estimates := {sample.part: sample.result["sentence"] for sample in qc_set.samples.exclude(result=None)}:
+        said["estimates"] = estimates
+    return said

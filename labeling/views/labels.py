@@ -18,6 +18,8 @@ from labeling.services.labels import NewLabel, label_images, undo_label
 from labeling.services.placeholders import describe_tiles
 from labeling.views.access import requires
 
+QUEUE_TILE_PX = 224  # large enough to judge by: the queue shows few images
+
 
 @require_POST
 @requires(Action.LABEL)
@@ -66,7 +68,7 @@ def _answer(request: HttpRequest, image: Image, *, from_queue: bool) -> HttpResp
             # The next verdict on this tile comes from the queue, too.
             "label_address": reverse("queue_label", args=[image.experiment_id]) if from_queue else "",
             "view": _view(request, image.experiment),
-            "size": request.user.tile_size,
+            "size": QUEUE_TILE_PX if from_queue else request.user.tile_size,
         },
     )
 

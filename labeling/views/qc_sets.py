@@ -88,6 +88,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "signatures": qc_set.signatures.select_related("by"),
         "stale": qc_sets.staleness(qc_set) if qc_set.is_draft else "",
         "meanings": MEANINGS,
+        "samples": qc_set.samples.all(),
         "events": AuditEvent.objects.filter(object_type="qcset", object_id=qc_set.pk),
         "by_hand": counts.get((True, "label"), 0) + counts.get((False, "label"), 0),
     }

@@ -13,7 +13,7 @@ from tests.browser.conftest import log_in
 from training.retraining import retrain
 
 
-@pytest.mark.parametrize("page", [(1280, 800), (1920, 1080)], indirect=True, ids=["1280", "1920"])
+@pytest.mark.parametrize("page", [(1280, 800)], indirect=True, ids=["1280"])
 def test_the_queue_teaches_a_model_that_is_promoted(page, shot, demo_plate, scientist, settings):
     settings.RETRAIN_AFTER, settings.CLASSIFIER = 0, "logistic"
     log_in(page, "grace")

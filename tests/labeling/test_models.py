@@ -27,8 +27,10 @@ from labeling.models import (
     QCSetImage,
     QueueEntry,
     RefusedFile,
+    SampledImage,
     Score,
     ScoreRun,
+    SetSample,
     Signature,
     Well,
 )
@@ -228,6 +230,15 @@ def an_event(w, **given):
     return AuditEvent.objects.create(**fields)
 
 
+def a_sample(w, **given):
+    fields = {"part": "kept", "n": 1, "seed": 1, "strata_sizes": [1], "strata_drawn": [1], "drawn_by": w.by, **given}
+    return SetSample.objects.create(qc_set=w.signed, **fields)
+
+
+def a_drawn_image(sample, w, **given):
+    return SampledImage.objects.create(sample=sample, rank=0, image=w.image, stratum=0, **given)
+
+
 def two_entries(w, **given):
     """One of rank 0 for the first image, and another that has this in common with it."""
     queue = LabelQueue.objects.create(experiment=w.experiment, run=w.run)
@@ -306,6 +317,10 @@ BROKEN: dict[str, Callable[[SimpleNamespace], object]] = {
     "decision_has_a_reason": lambda w: a_decision(w, reason=""),
     "signature_once_per_meaning": twice(a_signature),
     "signature_has_name_and_meaning": lambda w: a_signature(w, meaning=""),
+    "sample_once_per_part": twice(a_sample),
+    "sample_part_known": lambda w: a_sample(w, part="best"),
+    "sampled_once": lambda w: twice(lambda sample: a_drawn_image(sample, w))(a_sample(w)),
+    "sampled_verdict_names_its_person": lambda w: a_drawn_image(a_sample(w), w, verdict="bad"),
     "queue_rank_once": lambda w: two_entries(w, rank=0),
     "queue_image_once": lambda w: two_entries(w, image=w.image),
     "audit_names_who_and_what": lambda w: an_event(w, actor_name=""),

@@ -11,7 +11,8 @@ from django.urls import reverse
 from labeling.models import AuditEvent, Job, Label, ModelVersion, ScoreRun
 from labeling.roles import Action, allowed
 from labeling.services.cutoffs import choose_cutoff, save_cutoff
-from tests.factories import label_all, make_experiment, make_learnable_experiment
+from labeling.services.qc_sets import draft_qc_set
+from tests.factories import label_all, make_experiment, make_learnable_experiment, save_cutoff_at
 from tests.labeling.pages.conftest import CAST, client_of, text_of, told
 from training.charts import charts_of
 from training.retraining import retrain
@@ -26,6 +27,10 @@ ADDRESSES = {
     "undo_queue_label": ("post", "experiment", Action.LABEL),
     "models": ("get", "experiment", Action.LOOK),
     "carry_cutoff": ("post", "experiment", Action.SET_CUTOFF),
+    "sample": ("get", "sample", Action.LOOK),
+    "draw_sample": ("post", "sample", Action.DRAFT),
+    "judge_sampled": ("post", "sample", Action.DRAFT),
+    "unjudge_sampled": ("post", "sample", Action.DRAFT),
     "model": ("get", "model", Action.LOOK),
     "promote_model": ("post", "model", Action.PROMOTE),
     "retire_model": ("post", "model", Action.PROMOTE),
@@ -61,8 +66,7 @@ REPORT = {
 
 
 @pytest.fixture
-def plate(scientist, settings):
-    settings.RETRAIN_AFTER, settings.CLASSIFIER = 0, "logistic"
+def plate(scientist, quick_learning):
     return make_learnable_experiment(scientist)
 
 
@@ -74,8 +78,10 @@ def model(plate, scientist):
 
 
 @pytest.fixture
-def world(model):
-    return SimpleNamespace(experiment=[model.experiment_id], model=[model.pk])
+def world(model, scientist):
+    save_cutoff_at(model.experiment, -0.5, by=scientist)
+    draft = draft_qc_set(model.experiment, by=scientist)
+    return SimpleNamespace(experiment=[model.experiment_id], model=[model.pk], sample=[draft.pk, "kept"])
 
 
 def again(model):
@@ -108,8 +114,13 @@ def test_who_is_not_logged_in_is_asked_to_and_what_is_not_there_is_404(world, sc
     for name, (method, about, _) in ADDRESSES.items():
         response = getattr(Client(), method)(reverse(name, args=getattr(world, about)))
         assert response.status_code == 302, name
-        given = {"image": "1"} if "label" in name else {}
-        assert getattr(client_of(scientist), method)(reverse(name, args=[987654321]), given).status_code == 404, name
+        given = {"image": "1", "n": "20"}
+        assert (
+            getattr(client_of(scientist), method)(
+                reverse(name, args=[987654321, *getattr(world, about)[1:]]), given
+            ).status_code
+            == 404
+        ), name
         if method == "post":
             assert client_of(scientist).get(reverse(name, args=getattr(world, about))).status_code == 405, name
 
@@ -214,7 +225,7 @@ def test_a_report_is_told_in_words_and_plots(model, client, scientist):
     client.force_login(scientist)
     ModelVersion.objects.update(report=REPORT)
     text = text_of(client.get(reverse("model", args=[model.pk])))
-    assert "Bad images found when 3.0 % of the good ones are lost" in text
+    assert "Bad images found when 3 % of the good ones are lost" in text
     assert "50.0 % to 90.0 %" in text
     assert "Twelve bad labels are few" in text
     assert "fibre" in text

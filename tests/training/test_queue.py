@@ -14,8 +14,8 @@ from training.scoring import score_experiment
 
 
 @pytest.fixture(autouse=True)
-def _learn_in_no_time(settings):
-    settings.RETRAIN_AFTER, settings.CLASSIFIER = 0, "logistic"
+def _quickly(quick_learning):
+    """All of these."""
 
 
 @pytest.fixture

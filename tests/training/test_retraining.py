@@ -7,7 +7,7 @@ import pytest
 from django.core.files.storage import default_storage
 
 from labeling.models import AuditEvent, Image, Job, Label, LabelQueue, ModelVersion, QueueEntry, ScoreRun
-from labeling.problems import Conflict
+from labeling.problems import BadValue, Conflict
 from labeling.services.image_facts import basis_of, facts_of_page, with_scores
 from labeling.services.jobs import start_job
 from labeling.services.labels import NewLabel, label_images, undo_label
@@ -22,8 +22,7 @@ from training.scoring import score_experiment
 
 
 @pytest.fixture
-def plate(scientist, settings):
-    settings.RETRAIN_AFTER, settings.CLASSIFIER = 0, "logistic"  # learns in no time
+def plate(scientist, quick_learning):
     return make_learnable_experiment(scientist)
 
 
@@ -285,3 +284,22 @@ def test_the_same_again_is_left_alone_when_nobody_asked(labelled, scientist):
         retrain(labelled, by=scientist, only_new=True)
     score_experiment(labelled, by=scientist, seed=4)
     assert retrain(labelled, by=scientist, only_new=True).number == 2
+
+
+def test_a_classifier_that_is_none_is_refused(labelled, scientist, settings):
+    from django.core.checks import run_checks
+
+    with pytest.raises(BadValue, match="'tea leaves' is no classifier; use "):
+        retrain(labelled, by=scientist, classifier="tea leaves")
+    settings.CLASSIFIER = "tea leaves"
+    assert "training.E001" in [problem.id for problem in run_checks()]
+
+
+def test_the_command_trains_here_or_queues(labelled, scientist, capsys):
+    from django.core.management import call_command
+
+    call_command("retrain", "Plate 0412", "--by", "grace", "--seed", "3")
+    assert Job.objects.get().parameters == {"seed": 3}
+    call_command("retrain", "Plate 0412", "--by", "grace", "--wait", "--seed", "3")
+    assert ModelVersion.objects.get().recipe["seed"] == 3
+    assert "Model 1 has learnt from 14 labels" in capsys.readouterr().out

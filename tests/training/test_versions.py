@@ -21,8 +21,7 @@ from training.versions import effects_of, promote_model, retire_model
 
 
 @pytest.fixture
-def plate(scientist, settings):
-    settings.RETRAIN_AFTER, settings.CLASSIFIER = 0, "logistic"
+def plate(scientist, quick_learning):
     return make_learnable_experiment(scientist)
 
 

@@ -14,6 +14,7 @@ from labeling.services.cutoffs import carry_cutoff, current_run, earlier_cutoff,
 from labeling.services.image_facts import basis_of, facts_of_page, with_scores
 from labeling.views.access import requires
 from training.charts import charts_of
+from training.learners.classifiers import IN_WORDS
 from training.versions import cutoff_value, effects_of, promote_model, retire_model, run_of
 from training.views.scoring import training_of
 
@@ -50,6 +51,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "experiment": model.experiment,
         "model": model,
         "report": model.report,
+        "classifier": IN_WORDS.get(model.recipe.get("classifier"), ""),
         "charts": charts_of(model.report),
         "effects": effects_of(model) if model != promoted else [],
         "cutoff": cutoff_value(run),

@@ -13,11 +13,11 @@ from labeling.roles import Action
 from labeling.services.bands import Tile, views_of
 from labeling.services.image_facts import ImageFacts
 from labeling.views.access import requires
+from labeling.views.labels import QUEUE_TILE_PX
 from training.queue import images_to_label
 from training.views.scoring import training_of
 
 BATCH = 20
-TILE_PX = 224  # large enough to judge by
 
 
 @require_GET
@@ -37,7 +37,7 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
         "batch": BATCH,
         "views": views,
         "view": view,
-        "size": TILE_PX,
+        "size": QUEUE_TILE_PX,
         "defects": Defect.choices,
         "label_address": reverse("queue_label", args=[pk]),
     }

@@ -138,7 +138,7 @@ def test_a_set_costs_the_same_for_many_images(scientist, as_scientist, django_as
         experiment = make_scored_experiment(scientist, name=str(columns), plates=(str(columns),), columns=columns)
         save_cutoff_at(experiment, -0.5, by=scientist)
         qc_set = draft_qc_set(experiment, by=scientist)
-        with django_assert_num_queries(16):
+        with django_assert_num_queries(17):
             detail(as_scientist, qc_set)
 
 
