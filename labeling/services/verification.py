@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from labeling.models import AuditEvent, Manifest, ModelVersion, QCSet, Signature
 from labeling.services import audit
-from labeling.services.manifests import manifest_rows, stored_rows, stored_sha256
+from labeling.services.manifests import manifest_rows, sha256_of, stored_rows, stored_sha256
 from labeling.services.qc_sets import seal_of
 
 PLACE = ("plate", "well", "site")

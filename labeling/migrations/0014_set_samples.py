@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("labeling", "0004_learning"),
+        ("labeling", "0013_learning"),
     ]
 
     operations = [
