@@ -7,7 +7,7 @@ from labeling.models import AuditEvent, Label
 from labeling.roles import PERMISSIONS, Action, Role
 from tests.factories import add_blended_scores
 
-# Each call with what it needs. `{e}`, `{q}` and `{j}` are an experiment, its draft QC set and a job.
+# Each call with what it needs. `{e}`, `{q}`, `{j}` and `{i}` are an experiment, its draft QC set, a job and an image.
 CALLS = {
     ("get", "schema/"): Action.LOOK,
     ("get", "experiments/"): Action.LOOK,
@@ -34,6 +34,7 @@ CALLS = {
     ("get", "experiments/{e}/qc-sets/"): Action.LOOK,
     ("post", "experiments/{e}/qc-sets/"): Action.DRAFT,
     ("get", "jobs/{j}/"): Action.LOOK,
+    ("get", "images/{i}/similar/"): Action.LOOK,
     ("post", "labels/"): Action.LABEL,
     ("post", "labels/undo/"): Action.LABEL,
     ("get", "qc-sets/{q}/"): Action.LOOK,
@@ -60,7 +61,8 @@ def call(draft, scientist):
     model = add_blended_scores(draft.experiment, by=scientist).model_version
 
     def make(client, method, address):
-        address = address.format(e=draft.experiment_id, q=draft.pk, j=job.pk, m=model.pk)
+        image = draft.experiment.images.first()
+        address = address.format(e=draft.experiment_id, q=draft.pk, j=job.pk, m=model.pk, i=image.pk)
         return getattr(client, method)(f"/api/v1/{address}", format="json")
 
     return make
@@ -88,14 +90,14 @@ def test_nobody_gets_through_without_a_log_in(as_nobody, call, method, address):
 
 
 def test_every_call_of_the_api_is_in_this_table():
-    calls = {address.format(e=0, q=0, j=0, m=0) for _, address in CALLS}
+    calls = {address.format(e=0, q=0, j=0, m=0, i=0) for _, address in CALLS}
     routes = {
         str(pattern.pattern)
         for included in get_resolver().url_patterns
         if str(included.pattern) == "api/v1/"
         for pattern in included.url_patterns
     }
-    for name in ("experiment_id", "qc_set_id", "job_id", "model_id"):
+    for name in ("experiment_id", "qc_set_id", "job_id", "model_id", "image_id"):
         routes = {route.replace(f"<int:{name}>", "0") for route in routes}
     assert routes - {"auth/token/"} == calls
 

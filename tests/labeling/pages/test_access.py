@@ -39,6 +39,7 @@ ADDRESSES = {
     "discard_qc_set": ("post", "qc_set", Action.DRAFT),
     "qc_set_manifest": ("get", "qc_set", Action.EXPORT),
     "image": ("get", "image", Action.LOOK),
+    "similar": ("get", "image", Action.LOOK),
     "thumbnail": ("get", "picture", Action.LOOK),
     "full_image": ("get", "picture", Action.LOOK),
     "viewer": ("get", "image", Action.LOOK),
