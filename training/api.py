@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -17,8 +18,15 @@ from labeling.services.jobs import start_job
 from training.scoring import Scaling
 
 
+class YesOrNothing(serializers.BooleanField):
+    """A form that does not name it says nothing; a checkbox would say no."""
+
+    default_empty_html = empty
+
+
 class ScoringSerializer(serializers.Serializer):
     scaling = serializers.ChoiceField([scaling.value for scaling in Scaling], required=False)
+    embeddings = YesOrNothing(required=False, help_text="False leaves out what the image network saw")
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**32 - 1)
 
 
