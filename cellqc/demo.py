@@ -11,12 +11,14 @@ from imaging.executor import open_executor
 from imaging.platemap import read_platemap
 from imaging.simulate import PlateRecipe, write_plate
 from labeling.management.experiment_command import TerminalProgress
-from labeling.models import Experiment, Image, ScoreRun, User
+from labeling.models import Experiment, Image, Job, ScoreRun, User
 from labeling.roles import Role
+from labeling.services.embedding import after_measuring
 from labeling.services.experiments import apply_platemap, create_experiment
 from labeling.services.ingest import ingest_source
 from labeling.services.measuring import measure_experiment
 from labeling.services.people import add_person
+from training.embedding import embed_and_place
 from training.scoring import score_experiment
 
 PEOPLE = (
@@ -66,6 +68,8 @@ def ensure_scored(name: str, folder: Path, *, by: User) -> Experiment:
         for error in apply_platemap(experiment, read_platemap(platemap), by=by):
             print(error)
     print(measure_experiment(experiment, by=by, progress=TerminalProgress("fields measured")))
+    if Job.Kind.EMBED in after_measuring():
+        print(embed_and_place(experiment, by=by, progress=TerminalProgress("fields looked at")))
     run = score_experiment(experiment, by=by)
     print(f"{run.n_images:,} images scored.")
     return experiment

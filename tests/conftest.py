@@ -13,10 +13,15 @@ SHARED = Path(os.environ.get("CELLQC_SHARED", ROOT.parent / "shared")).resolve()
 # The same examples every time: a test that fails today fails tomorrow.
 hypothesis_settings.register_profile("same examples", derandomize=True, deadline=None)
 hypothesis_settings.load_profile("same examples")
-# Exporting the network takes torch and some seconds: tests that want it turn it on.
-os.environ.setdefault("CELLQC_EMBEDDINGS", "0")
 PASSWORD = "plates and wells 384"
 JSONB = 3802  # PostgreSQL's number of the type
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Exporting the network takes torch and some seconds: tests that want it turn it on."""
+    from django.conf import settings
+
+    settings.EMBEDDINGS = False
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from labeling.api.queries import Query
 from labeling.api.serializers import ImageSerializer
@@ -11,8 +12,15 @@ from training.comparison import Scaling
 from training.learners.classifiers import CLASSIFIERS
 
 
+class YesOrNothing(serializers.BooleanField):
+    """A form that does not name it says nothing; a checkbox would say no."""
+
+    default_empty_html = empty
+
+
 class ScoringSerializer(serializers.Serializer):
     scaling = serializers.ChoiceField([scaling.value for scaling in Scaling], required=False)
+    embeddings = YesOrNothing(required=False, help_text="False leaves out what the image network saw")
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**32 - 1)
 
 

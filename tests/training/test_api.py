@@ -30,3 +30,15 @@ def test_the_same_scoring_is_not_queued_twice(as_data_scientist, scientist):
 def test_an_unknown_experiment_is_404(as_data_scientist):
     response = as_data_scientist.post("/api/v1/experiments/12/score/")
     assert (response.status_code, response.json()["detail"]) == (404, "There is no experiment 12.")
+
+
+def test_what_the_network_saw_can_be_left_out(as_data_scientist, experiment):
+    as_data_scientist.post(f"/api/v1/experiments/{experiment.pk}/score/", {"embeddings": False}, format="json")
+    assert Job.objects.get().parameters == {"embeddings": False}
+
+
+def test_saying_nothing_of_the_network_leaves_it_in(as_data_scientist, experiment):
+    as_data_scientist.post(
+        f"/api/v1/experiments/{experiment.pk}/score/", "seed=1", content_type="application/x-www-form-urlencoded"
+    )
+    assert Job.objects.get().parameters == {"seed": 1}
