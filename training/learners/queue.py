@@ -192,8 +192,8 @@ class _Batch:
 
     def take(self, way: str) -> int:
         """The best row for this way of asking; it is then out of the batch, and its well too."""
-        novel = self.nearest**2 / (self.nearest**2 + self.copy_scale**2)
-        novel[np.isinf(self.nearest)] = 1.0
+        # 0 for a copy of what was seen, near 1 far from all of it, 1 before anything was.
+        novel = 1 / (1 + (self.copy_scale / np.maximum(self.nearest, 1e-9)) ** 2)
         worth = self._coverage_gained() if way == SPREAD else self.worth[way] * novel
         worth = np.where(self.taken, -2.0, worth)
         if not (self.taken | self.well_used).all():
