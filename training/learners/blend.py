@@ -273,9 +273,12 @@ def scheduled_weight(verdicts: Verdicts) -> float:
     return float(rarer / (rarer + HALF_WAY))
 
 
-def forest_alone(isolation: np.ndarray) -> np.ndarray:
-    """Probability of good (N,) from isolation scores before there are labels; a rough prior that keeps their order."""
-    middle, spread = forest_scale(isolation)
+def forest_alone(isolation: np.ndarray, scale: tuple[float, float] | None = None) -> np.ndarray:
+    """Probability of good (N,) from isolation scores before there are labels; a rough prior that keeps their order.
+
+    `scale` is the `forest_scale` of the experiment, when these are not all of its scores.
+    """
+    middle, spread = forest_scale(isolation) if scale is None else scale
     return forest_probability(np.clip((isolation - middle) / spread, -8, 3), PRIOR_LINE)
 
 

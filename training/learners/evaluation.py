@@ -167,10 +167,11 @@ def _with_interval(
         part = held.take(which)
         if part.is_usable:
             values.append(measure(part.is_bad, part.bad))
-    value = float(measure(held.is_bad, held.bad))
+    # Sums of floats may end a hair above 1.
+    value = min(1.0, float(measure(held.is_bad, held.bad)))
     edge = (100 - CONFIDENCE) / 2
     low, high = np.percentile(values, [edge, 100 - edge]) if values else (value, value)
-    return {"value": value, "low": float(min(low, value)), "high": float(max(high, value))}
+    return {"value": value, "low": float(min(low, value)), "high": float(min(1.0, max(high, value)))}
 
 
 def recall_when_losing(is_bad: np.ndarray, bad: np.ndarray, good_lost: float) -> float:

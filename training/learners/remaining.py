@@ -113,8 +113,8 @@ def estimate_bad(
     else:
         low, high = _clopper_pearson(share, _effective(weights, n, bad, share), risk)
     # What was seen is certain, whatever the interval says.
-    low = min(max(low, n_bad / total), share)
-    high = max(min(high, 1 - (n_all - n_bad) / total), share)
+    low = float(min(max(low, n_bad / total), share))
+    high = float(max(min(high, 1 - (n_all - n_bad) / total), share))
     count_low, count_high = ceil(low * total - 1e-9), floor(high * total + 1e-9)
     return Estimate(
         share, low, high, count_low, count_high, _sentence(n_bad, n_all, share, low, high, count_low, count_high, what)
