@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -54,5 +55,8 @@ def account(monkeypatch, tmp_path, bucket_server) -> Iterator[None]:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
     monkeypatch.setenv("AWS_ENDPOINT_URL", bucket_server)
     s3fs.S3FileSystem.clear_instance_cache()
+    # Measuring processes descend from one that started, with its environment, at the first plate of this test run.
+    forkserver._forkserver._stop()
     yield
+    forkserver._forkserver._stop()
     s3fs.S3FileSystem.clear_instance_cache()

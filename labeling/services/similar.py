@@ -52,6 +52,6 @@ def similar_images(image: Image, *, limit: int) -> Similar:
 
 def _described(image: Image, near: list[tuple[int, float]]) -> list[SimilarImage]:
     basis, similarity = basis_of(image.experiment), dict(near)
-    images = with_scores(Image.objects.with_place(), basis.run).in_bulk(list(similarity))
+    images = with_scores(Image.objects.with_place(), basis).in_bulk(list(similarity))
     facts = facts_of_page([images[pk] for pk in similarity if pk in images], basis)
     return [SimilarImage(fact, similarity[fact.image.pk]) for fact in facts]

@@ -191,6 +191,7 @@ def test_rows_of_text_numbers_and_nulls_come_back_through_the_orm(twelve, uris, 
         "bit_depth": np.full(n, 16, np.uint8),
         "camera_ceiling": None,
         "sha256": "",
+        "scaling": "",
     }
     assert copy_rows(ImageFile, columns) == n
     files = ImageFile.objects.order_by("image")
@@ -270,7 +271,7 @@ def test_masked_values_are_null(twelve):
 
 
 def plain_files(experiment, image_ids):
-    sizes = dict.fromkeys(("page", "size_bytes", "width", "height"), 1) | {"bit_depth": 16, "sha256": ""}
+    sizes = dict.fromkeys(("page", "size_bytes", "width", "height"), 1) | {"bit_depth": 16, "sha256": "", "scaling": ""}
     return sizes | {"image_id": image_ids, "channel_id": experiment.channels.first().pk, "uri": "/plate/a.tif"}
 
 

@@ -14,6 +14,9 @@ from labeling.models import (
     AuditEvent,
     Channel,
     Cutoff,
+    Embedding,
+    EmbeddingSet,
+    FeatureSpace,
     ImageFile,
     Job,
     Label,
@@ -185,6 +188,12 @@ def world(experiment, scientist, signed):
     )
 
 
+def an_embedding_set(w):
+    return EmbeddingSet.objects.create(
+        experiment=w.experiment, network="net", channels=["DNA"], ranges=[[0, 1]], dimensions=1
+    )
+
+
 def a_model(w, **given):
     fields = {"experiment": w.experiment, "number": 1, "recipe": {}, "report": {}, "created_by": w.by, **given}
     return ModelVersion.objects.create(**fields)
@@ -298,6 +307,20 @@ BROKEN: dict[str, Callable[[SimpleNamespace], object]] = {
         experiment=w.experiment, version=w.metric_set.version, columns=w.metric_set.columns
     ),
     "measured_once_per_set": lambda w: Measurement.objects.create(metric_set=w.metric_set, image=w.image, values=[1.0]),
+    "embedding_set_once": twice(an_embedding_set),
+    "embedded_once_per_set": lambda w: [
+        Embedding.objects.create(embedding_set=embedding_set, image=w.image, vector=b"")
+        for embedding_set in [an_embedding_set(w)] * 2
+    ],
+    "feature_space_basis_known": lambda w: FeatureSpace.objects.create(
+        experiment=w.experiment,
+        basis="taste",
+        parameters={},
+        n_images=0,
+        dimensions=1,
+        image_ids=b"",
+        vectors=b"",
+    ),
     "model_number_once": twice(a_model),
     "model_promoted_one_at_a_time": lambda w: [a_promoted_model(w, number) for number in (1, 2)],
     "model_promotion_has_a_reason": lambda w: a_model(w, state="promoted", promoted_by=w.by),

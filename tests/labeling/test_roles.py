@@ -14,6 +14,8 @@ MATRIX = {
     Action.SCORE: {S, D, A},
     Action.LABEL: {S},
     Action.SET_CUTOFF: {S},
+    Action.RETRAIN: {S, D},
+    Action.PROMOTE: {S},
     Action.DRAFT: {S},
     Action.SIGN: {S},
     Action.WITHDRAW: {S, A},

@@ -28,7 +28,7 @@ def plate(scientist):
 
 def test_median_and_spread_are_of_the_defined_values(plate):
     metric_set, where, values = plate
-    found = _plate_statistics(metric_set.pk, where.pk, len(values))
+    found = _plate_statistics(metric_set.pk, where.pk, len(values), 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of the metric without a value
         median = np.nanmedian(values, axis=0)
@@ -40,7 +40,7 @@ def test_median_and_spread_are_of_the_defined_values(plate):
 def test_shares_count_the_plate_below_and_above(plate):
     metric_set, where, values = plate
     own = values[3].astype(float)
-    below, above = _plate_statistics(metric_set.pk, where.pk, len(values)).shares(own)
+    below, above = _plate_statistics(metric_set.pk, where.pk, len(values), 1).shares(own)
     defined = ~np.isnan(own)
     np.testing.assert_allclose(below[defined], 100 * (values < own).mean(axis=0)[defined])
     np.testing.assert_allclose(above[defined], 100 * (values > own).mean(axis=0)[defined])

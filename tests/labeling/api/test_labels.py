@@ -73,7 +73,7 @@ def test_labels_take_as_many_queries_for_many_images(as_scientist, experiment, d
     for n in (1, 12):
         # images, whether others have their content, labels before, new labels; the audit's lock, its last event,
         # new events; four savepoints
-        with django_assert_num_queries(11):
+        with django_assert_num_queries(12):
             post(as_scientist, body[:n])
 
 

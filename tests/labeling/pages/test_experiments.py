@@ -153,7 +153,7 @@ def test_overview_costs_the_same_for_many_images(scientist, as_scientist, django
         experiment = make_scored_experiment(
             scientist, name=f"{columns} columns", plates=(str(columns),), columns=columns
         )
-        with django_assert_num_queries(23):
+        with django_assert_num_queries(25):
             overview(as_scientist, experiment)
 
 

@@ -55,7 +55,7 @@ def test_the_list_shows_every_set_with_who_signed(signed, scientist, as_scientis
 def test_the_list_costs_the_same_for_many_sets(draft, scientist, as_scientist, django_assert_num_queries):
     for _ in range(3):
         draft_qc_set(draft.experiment, by=scientist)
-        with django_assert_num_queries(13):
+        with django_assert_num_queries(15):
             index(as_scientist, draft.experiment)
 
 
