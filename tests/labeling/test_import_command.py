@@ -91,8 +91,7 @@ def test_a_place_that_is_not_open_makes_no_experiment(run, table, settings, tmp_
     assert not Experiment.objects.exists()
 
 
-def test_without_wait_the_worker_takes_the_table_and_scores(run, table, worker, monkeypatch, settings):
-    settings.EMBEDDINGS = False
+def test_without_wait_the_worker_takes_the_table_and_scores(run, table, worker, monkeypatch):
     monkeypatch.chdir(table.parent)
     code, told = run("import_metrics", NAME, "t.csv")
     assert code == 0

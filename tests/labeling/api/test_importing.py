@@ -74,7 +74,10 @@ def test_images_of_a_table_have_no_thumbnail_and_their_numbers(post, empty, path
     shown = as_scientist.get(f"/api/v1/experiments/{empty.pk}/").json()
     assert (shown["n_images"], shown["n_measured"], shown["n_broken"]) == (12, 12, 0)
     lines = b"".join(as_scientist.get(f"/api/v1/experiments/{empty.pk}/metrics/?format=csv").streaming_content)
-    assert lines.decode().splitlines()[:2] == ["plate,well,site,Count_Cells,Count_Debris,timepoint", "P1,B01,1,1,1,1"]
+    assert lines.decode().splitlines()[:2] == [
+        "plate,well,site,Count_Cells,Count_Debris,timepoint",
+        "P1,B01,1,1.0,1.0,1",
+    ]
 
 
 @pytest.mark.parametrize(("body", "told"), [({}, "table"), ({"table": " "}, "table"), ({"table": None}, "table")])
