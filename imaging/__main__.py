@@ -13,8 +13,8 @@ from tqdm import tqdm
 from imaging.cluster import ClusterProblem
 from imaging.fields import SourceFields, fields_of_source
 from imaging.layouts import LAYOUTS, SourceError, parse_z_rule
+from imaging.measured_table import Place, measure_table
 from imaging.reading import local_path
-from imaging.table import Place, measure_table
 
 SHOWN = 50  # errors that are printed; the table has all
 ALL_MEASURED, SOME_ERRORS, NOTHING_READ = 0, 1, 2

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from imaging.calibration import container_max_of
-from imaging.layouts import Place, PlaneSource, RefusedFile, SourceError, ZRule, choose_z, lacking_z, settle
-from imaging.layouts import still_missing as missing_planes
-from imaging.layouts.sources import listing_for, read_listing
+from imaging.headers import Headers, Progress, read_headers, refuse_unlike, why_incomplete
+from imaging.layouts import Place, PlaneSource, RefusedFile, ZRule
+from imaging.layouts.reading import read_planes
 from imaging.measure import FileOfField
-from imaging.reading import PlaneFacts, UnreadableImage, inspect
 from imaging.wells import WellPosition
-
-Progress = Callable[[int, int], None]
-READERS = 8  # headers are waited for, not computed: threads do
 
 
 @dataclass(frozen=True)
@@ -45,14 +39,6 @@ class SourceFields:
     explanation: str
 
 
-@dataclass
-class _Headers:
-    """What the headers of the planes say: those to take, with facts, and why others cannot be read."""
-
-    facts: dict[PlaneSource, PlaneFacts] = field(default_factory=dict)
-    problems: dict[PlaneSource, str] = field(default_factory=dict)
-
-
 def fields_of_source(
     source: str,
     *,
@@ -65,62 +51,20 @@ def fields_of_source(
 
     SourceError when there are no images, or none is understood; ValueError when layout or z make no sense.
     """
-    listing = listing_for(source, layout, lambda _uri: True)  # what this account may read, it may measure
-    understood = read_listing(listing, layout=layout, plate=plate)
-    planes, _ = choose_z(understood.planes, z)
-    missing = missing_planes([*understood.refused, *lacking_z(understood.planes, z)], planes)
-    if understood.layout is None or not (planes or missing):
-        raise SourceError(f"No image in {source} could be understood. {understood.explanation}")
-    headers = read_headers(planes, None if understood.layout.names_pages else z, progress)
-    refuse_other_sizes(headers)
+    # What this account may read, it may measure.
+    reading = read_planes(source, layout=layout, plate=plate, rule=z, may_read=lambda _uri: True)
+    headers = read_headers(reading.planes, reading, progress)
+    refuse_unlike(headers)
     return SourceFields(
-        fields_of(headers, missing, understood.channels),
-        understood.channels,
+        fields_of(headers, reading.missing, reading.channels),
+        reading.channels,
         container_maxima(headers),
-        [one for one in understood.refused if one.place is None],
-        understood.explanation,
+        reading.refused,
+        reading.explanation,
     )
 
 
-def read_headers(planes: list[PlaneSource], z: ZRule | None, progress: Progress | None) -> _Headers:
-    """The header of each file. By the rule z, where it is given, a file of several pages is a z stack."""
-
-    def look(plane: PlaneSource) -> tuple[PlaneSource, PlaneFacts | str]:
-        try:
-            facts = inspect(plane.uri, plane.page)
-            taken = plane if z is None else settle(plane, facts, z)
-            return taken, facts if taken is plane else inspect(taken.uri, taken.page)
-        except UnreadableImage as reason:
-            return plane, str(reason)
-
-    headers = _Headers()
-    with ThreadPoolExecutor(READERS) as readers:
-        for n, (plane, found) in enumerate(readers.map(look, planes), start=1):
-            if isinstance(found, str):
-                headers.problems[plane] = found
-            else:
-                headers.facts[plane] = found
-            if progress:
-                progress(n, len(planes))
-    return headers
-
-
-def refuse_other_sizes(headers: _Headers) -> None:
-    """Make a problem of each plane that does not have the size of most."""
-    sizes = Counter((facts.width, facts.height) for facts in headers.facts.values())
-    if len(sizes) < 2:
-        return
-    (width, height), count = max(sizes.items(), key=lambda item: (item[1], item[0]))
-    for plane, facts in list(headers.facts.items()):
-        if (facts.width, facts.height) != (width, height):
-            del headers.facts[plane]
-            headers.problems[plane] = (
-                f"is {facts.width} x {facts.height} pixels, where {count:,} other files are {width} x {height}; "
-                "copy it again, or measure images of another size by themselves"
-            )
-
-
-def fields_of(headers: _Headers, missing: Iterable[RefusedFile], channels: list[str]) -> list[SourceField]:
+def fields_of(headers: Headers, missing: Iterable[RefusedFile], channels: list[str]) -> list[SourceField]:
     """The fields, by plate, row, column, site and timepoint; a field without one of the channels has a problem."""
     files: dict[tuple[str, int, int, int, int], dict[str, FileOfField]] = {}
     reasons: dict[tuple[str, int, int, int, int], dict[str, str]] = {}
@@ -135,11 +79,7 @@ def fields_of(headers: _Headers, missing: Iterable[RefusedFile], channels: list[
     for place in sorted(files.keys() | reasons.keys()):
         barcode, row, column, site, timepoint = place
         there, why = files.get(place, {}), reasons.get(place, {})
-        problem = "; ".join(
-            f"{name}: the file {why[name]}" if name in why else f"{name}: there is no file"
-            for name in channels
-            if name not in there
-        )
+        problem = why_incomplete([name for name in channels if name not in there], why)
         of_field = tuple(there[name] for name in channels if name in there)
         fields.append(SourceField(barcode, WellPosition(row, column), site, timepoint, of_field, problem))
     return fields
@@ -150,7 +90,7 @@ def place_of(one: PlaneSource | Place) -> tuple[str, int, int, int, int]:
     return one.plate, one.well.row, one.well.column, one.site, one.timepoint
 
 
-def container_maxima(headers: _Headers) -> dict[str, int]:
+def container_maxima(headers: Headers) -> dict[str, int]:
     """For each channel the largest value that its files can hold."""
     bits: dict[str, int] = {}
     for plane, facts in headers.facts.items():

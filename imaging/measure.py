@@ -119,6 +119,13 @@ def measure_field(one: Field, recipe: Sequence[ChannelRecipe], *, with_thumbnail
     )
 
 
+def crashed_field(one: Field) -> MeasuredField:
+    """What came of a field whose files took their process down."""
+    names = ", ".join(file.uri.rsplit("/", 1)[-1] for file in one.files)
+    problem = f"Reading these files made the process crash: {names}. Copy them again from the microscope."
+    return MeasuredField(one.key, problem=problem, broken_uri=one.files[0].uri)
+
+
 def of_another_depth(bits: int, usual_bits: int) -> str:
     """Why a plane of so many bits is not measured in a channel whose other files have more, or fewer."""
     return (

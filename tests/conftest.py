@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 from hypothesis import settings as hypothesis_settings
 
+from cellqc.environment import flag
 from tests.buckets import account, bucket_server, plate_in_bucket  # noqa: F401 -- fixtures
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -13,15 +15,12 @@ SHARED = Path(os.environ.get("CELLQC_SHARED", ROOT.parent / "shared")).resolve()
 # The same examples every time: a test that fails today fails tomorrow.
 hypothesis_settings.register_profile("same examples", derandomize=True, deadline=None)
 hypothesis_settings.load_profile("same examples")
+# Exporting the network takes torch and some seconds: tests that want it turn it on. The environment is for processes
+# that tests start: here the settings were read before this file.
+os.environ.setdefault("CELLQC_EMBEDDINGS", "0")
+django_settings.EMBEDDINGS = flag("CELLQC_EMBEDDINGS")
 PASSWORD = "plates and wells 384"
 JSONB = 3802  # PostgreSQL's number of the type
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Exporting the network takes torch and some seconds: tests that want it turn it on."""
-    from django.conf import settings
-
-    settings.EMBEDDINGS = False
 
 
 @pytest.fixture(scope="session")

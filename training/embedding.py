@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from labeling.models import EmbeddingSet, Experiment, FeatureSpace, Job, MetricSet, User
-from labeling.problems import BadValue
+from labeling.problems import BadValue, Conflict
 from labeling.services.embedding import embed_experiment
 from labeling.services.embeddings import current_embedding_set, load_embeddings
 from labeling.services.feature_spaces import store_feature_space
@@ -28,10 +28,10 @@ def embed_and_place(experiment: Experiment, *, by: User, progress: Progress | No
 
 
 def embed_or_explain(job: Job, progress: Progress) -> str:
-    """What a job does. Where it stands before scoring, a network that cannot be used never stops the line."""
+    """What a job does. Where it stands before scoring, what the network cannot do never stops the line."""
     try:
         return embed_and_place(job.experiment, by=job.requested_by, progress=progress)
-    except BadValue as reason:
+    except (BadValue, Conflict) as reason:
         if not job.followed_by:
             raise
         return f"Left out: {reason}"

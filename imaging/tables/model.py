@@ -58,9 +58,10 @@ class MetricTable:
     Attributes
     ----------
     origin
-        What computed the numbers, such as `CellProfiler 4.2.8`; `table` when nothing tells.
+        What computed the numbers, such as `CellProfiler 4.2.8`, or `cellqc metrics 1` with the version of the metric
+        set; `table` when nothing tells.
     channels
-        Names of the channels the columns are about, in the order of their numbers where file names tell it.
+        Names of the channels the columns are about, in the order the table states or file names tell.
     columns
         Canonical names (`ImageQuality_<Metric>_<Channel>[_<scale>]`) of the P metrics.
     values

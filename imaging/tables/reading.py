@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -250,12 +251,17 @@ class _Reading:
     def _origin(self, names: list[str]) -> str:
         origin = origin_of(self.table.header, names)
         facts = {key.lower(): value for key, value in self.table.facts.items()}
+        if is_short(metric_set := facts.get("metric_set", "")):
+            return f"{origin} metrics {metric_set}"
         version = self.version or next((text for key, text in facts.items() if "version" in key), "")
-        return f"{origin} {version}".strip() if re.fullmatch(r"[\w.+-]{1,20}", version) else origin
+        return f"{origin} {version}" if is_short(version) else origin
 
     def _channels(self, names: list[str]) -> list[str]:
-        """In the order of the numbers file names give them, where they do; else in the table's order."""
+        """In the order the table states, or of the numbers file names give them; else in that of its columns."""
         channels = channels_of(self.columns, names)
+        stated = channels_in(self.table.facts.get("channels", ""))
+        if set(channels) <= set(stated):
+            return stated
         numbers = {}
         for channel, file in self.files.items():
             address = next(filter(None, file.addresses), "")
@@ -275,6 +281,21 @@ class _Reading:
         self.n_problems += 1
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append(TableProblem(row, column, reason))
+
+
+def is_short(version: str) -> bool:
+    """Whether a text can be a version: it is shown in pages and in the names of metric sets."""
+    return re.fullmatch(r"[\w.+-]{1,20}", version) is not None
+
+
+def channels_in(text: str) -> list[str]:
+    """The channels that cellqc's own Parquet states, as JSON; none when it is something else."""
+    try:
+        channels = json.loads(text)
+    except ValueError:
+        return []
+    is_list = isinstance(channels, list) and all(isinstance(one, str) and one for one in channels)
+    return list(dict.fromkeys(channels)) if is_list else []
 
 
 def _channel_number(address: str) -> int | None:

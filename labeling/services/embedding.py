@@ -39,6 +39,8 @@ def embed_experiment(experiment: Experiment, *, by: User, progress: Progress | N
     are turned off or no network can be used.
     """
     channels = list(experiment.channels.all())
+    if experiment.images.exists() and not experiment.images.with_files().exists():
+        return "There is no image file for the network to look at."
     if not channels or any(channel.display_range is None for channel in channels):
         raise Conflict(f"{experiment.name} is not measured yet; measure it first.")
     network = network_to_use()

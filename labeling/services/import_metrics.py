@@ -9,10 +9,11 @@ import numpy as np
 from django.db import models, transaction
 from django.utils import timezone
 
-from imaging.tables import MetricTable, TableError, read_metric_table
+from imaging.tables import MetricTable, TableError, TableProblem, read_metric_table
 from labeling.models import Experiment, Image, ImageFile, Job, MetricSet, RefusedFile, User
 from labeling.problems import BadValue
 from labeling.services import audit
+from labeling.services.embedding import after_measuring
 from labeling.services.experiments import add_channels
 from labeling.services.found_files import find_files, store_files
 from labeling.services.ingest import check_source
@@ -48,6 +49,11 @@ class ImportReport:
     problems: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     plates: list[str] = field(default_factory=list)
+
+    def tell(self, problems: Sequence[TableProblem]) -> None:
+        """Note what else could not be taken."""
+        self.n_problems += len(problems)
+        self.problems += [(problem.where(self.table), problem.reason) for problem in problems]
 
     @property
     def changed_nothing(self) -> bool:
@@ -114,8 +120,9 @@ def import_metrics(
         if not ImageFile.objects.filter(image__experiment=experiment).exists():
             add_channels(experiment, read.channels)
         matched = match_images(experiment, read)
-        report.n_problems += len(matched.problems)
-        report.problems += [(problem.where(read.name), problem.reason) for problem in matched.problems]
+        report.tell(matched.problems)
+        report.notes += [f"Plate {plate} is called {here} here." for plate, here in sorted(matched.renamed.items())]
+        report.plates = sorted({matched.renamed.get(plate, plate) for plate in report.plates})
         report.n_new_images = matched.n_new
         has_numbers = np.isfinite(read.values).any(axis=1)
         _note_failures(experiment, read, matched.image_ids, has_numbers, report)
@@ -138,9 +145,9 @@ def queue_import(
     plate: str | None = None,
     images: str | None = None,
 ) -> Job:
-    """Have a table taken by the worker and the experiment scored. `upload` is one that was sent and kept.
+    """Have a table taken by the worker, files measured where there are any, and the experiment scored.
 
-    Raises BadValue for a place that is not open, or when no table is named.
+    `upload` is a table that was sent and kept. Raises BadValue for a place that is not open, or when no table is named.
     """
     table, images = table.strip(), (images or "").strip()
     if not upload:
@@ -151,8 +158,8 @@ def queue_import(
         check_source(images)
     given = {"table": "" if upload else table, "upload": upload, "plate": plate, "images": images}
     parameters = {key: value for key, value in given.items() if value}
-    # Measured only where pictures were asked for: who brings numbers does not want all computed again.
-    followed_by = [Job.Kind.MEASURE, Job.Kind.SCORE] if images else [Job.Kind.SCORE]
+    # What needs files says that there are none, and lets the line go on.
+    followed_by = [Job.Kind.MEASURE, *after_measuring()]
     return start_job(Job.Kind.IMPORT, experiment, by=by, parameters=parameters, followed_by=followed_by)
 
 
@@ -190,13 +197,18 @@ def _store_numbers(
     progress: Progress | None,
 ) -> None:
     """Add to the newest imported set what it does not know; where it says something else, begin a new one."""
-    old, columns = imported_metric_set(experiment), list(read.columns)
+    old, version = imported_metric_set(experiment), f"imported: {read.origin}"[:VERSION_LENGTH]
+    report.version = old.version if old is not None and not len(image_ids) else version
+    if not len(image_ids):
+        return
+    columns = list(read.columns)
     is_known, is_equal = np.zeros(len(image_ids), bool), np.zeros(len(image_ids), bool)
     if old is not None:
         fits = set(columns) <= set(old.columns)
         in_old_order = _in_order(values, columns, old.columns)
         is_known, is_equal = equal_rows(old, image_ids, in_old_order)
-        if fits and not (is_known & ~is_equal).any():
+        is_same_version = old.version == version or is_known.all()
+        if fits and is_same_version and not (is_known & ~is_equal).any():
             report.version, report.n_known = old.version, int(is_known.sum())
             report.n_added = len(image_ids) - report.n_known
             _store(old, image_ids[~is_known], in_old_order[~is_known], progress)
@@ -211,10 +223,11 @@ def _store_numbers(
             columns, values = [*old.columns, *more], _in_order(values, columns, [*old.columns, *more])
     report.n_known, report.n_changed = int(is_equal.sum()), int((is_known & ~is_equal).sum())
     report.n_added = len(image_ids) - report.n_known - report.n_changed
-    new = _new_set(experiment, read, columns)
-    report.version = new.version
+    new = _new_set(experiment, read, version, columns)
     if old is not None and columns[: len(old.columns)] == old.columns:
         report.n_carried = carry_rows(old, new, except_images=image_ids)
+        if report.n_carried and old.version != version:
+            report.notes.append(f"The fields carried over keep their numbers of another version ({old.version}).")
     _store(new, image_ids, values, progress)
 
 
@@ -237,11 +250,11 @@ def _in_order(values: np.ndarray, columns: Sequence[str], wanted: Sequence[str])
     return ordered
 
 
-def _new_set(experiment: Experiment, read: MetricTable, columns: list[str]) -> MetricSet:
+def _new_set(experiment: Experiment, read: MetricTable, version: str, columns: list[str]) -> MetricSet:
     last = experiment.metric_sets.exclude(source="").aggregate(last=models.Max("revision"))["last"] or 0
     return MetricSet.objects.create(
         experiment=experiment,
-        version=f"imported: {read.origin}"[:VERSION_LENGTH],
+        version=version,
         columns=columns,
         source=read.name,
         revision=last + 1,
@@ -257,12 +270,11 @@ def _note_failures(
 ) -> None:
     """Fields without numbers are broken, with the table's reason; one that has numbers now is whole again.
 
-    Images that have files here keep the state that measuring gave them.
+    Images that have files here keep the state that measuring gave them, and those that have numbers keep these: that
+    the table has none is told as a problem of its row.
     """
-    without = {
-        int(image_ids[n]): read.failures[n] or f"{read.name} has no number for it."
-        for n in np.flatnonzero((image_ids > 0) & ~has_numbers)
-    }
+    rows = {int(image_ids[n]): int(n) for n in np.flatnonzero((image_ids > 0) & ~has_numbers)}
+    reasons = {pk: read.failures[n] or f"{read.name} has no number for it." for pk, n in rows.items()}
     with_numbers = set(image_ids[(image_ids > 0) & has_numbers].tolist())
     changed = []
     mine = experiment.images.exclude(models.Exists(ImageFile.objects.filter(image=models.OuterRef("pk"))))
@@ -270,11 +282,22 @@ def _note_failures(
         if image.pk in with_numbers:
             image.state, image.problem = Image.State.READY, ""
             changed.append(image)
-    for image in mine.filter(pk__in=without, state=Image.State.READY, measurements__isnull=True):
-        image.state, image.problem = Image.State.FAILED, without[image.pk]
-        changed.append(image)
+    for image in mine.filter(pk__in=reasons, measurements__isnull=True).exclude(state=Image.State.INCOMPLETE):
+        if image.problem != reasons[image.pk]:
+            image.state, image.problem = Image.State.FAILED, reasons[image.pk]
+            changed.append(image)
     Image.objects.bulk_update(changed, ["state", "problem"], batch_size=1000)
-    report.n_failed = sum(image.state == Image.State.FAILED for image in changed)
+    broken = set(experiment.images.broken().filter(pk__in=reasons).values_list("pk", flat=True))
+    report.n_failed = len(broken)
+    report.tell(
+        [
+            TableProblem(
+                read.rows[n], "", f"no number ({reasons[pk]}); what is known of this field here stays as it is"
+            )
+            for pk, n in rows.items()
+            if pk not in broken
+        ]
+    )
 
 
 def _store_problems(experiment: Experiment, report: ImportReport) -> None:

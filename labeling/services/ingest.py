@@ -10,6 +10,7 @@ from django.db import transaction
 
 from imaging.layouts import Place, PlaneSource
 from imaging.layouts import RefusedFile as Refused
+from imaging.layouts.reading import Reading
 from imaging.reading import PlaneFacts
 from imaging.reading.projections import is_projection, slices_of
 from imaging.wells import smallest_format
@@ -22,7 +23,7 @@ from labeling.services.ingest_rows import add_files, add_images, add_wells, chan
 from labeling.services.jobs import start_job
 from labeling.services.locks import wait_for_turn
 from labeling.services.refusals import find_incomplete, resolve_gone, resolve_taken, store_refusals
-from labeling.services.sources import Reading, check_source, read_source, z_rule
+from labeling.services.sources import check_source, read_source, z_rule
 
 Progress = Callable[[int, int], None]
 

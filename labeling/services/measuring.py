@@ -32,6 +32,7 @@ from imaging.measure import (
     Field,
     FileOfField,
     MeasuredField,
+    crashed_field,
     measure_fields,
     redraw_fields,
     sample_fields,
@@ -118,7 +119,7 @@ def redraw_thumbnails(experiment: Experiment, *, progress: Progress | None = Non
     images = experiment.images.with_files().filter(state=Image.State.READY)
     ids = list(images.order_by("id").values_list("id", flat=True))
     n_done = n_failed = 0
-    for chunk in _over_workers(partial(redraw_fields, recipe=_recipe(channels)), _fields(ids, channels), _crashed):
+    for chunk in _over_workers(partial(redraw_fields, recipe=_recipe(channels)), _fields(ids, channels), crashed_field):
         for drawn in chunk:
             thumbnails.store(experiment, version, drawn.key, drawn.thumbnails, channels)
             n_failed += bool(drawn.problem)
@@ -141,7 +142,7 @@ def _measure(
     """Measure these Images and keep what comes of each chunk at once; returns how many failed."""
     n_done = n_failed = 0
     for chunk in _over_workers(
-        partial(measure_fields, recipe=_recipe(channels)), _fields(image_ids, channels), _crashed
+        partial(measure_fields, recipe=_recipe(channels)), _fields(image_ids, channels), crashed_field
     ):
         n_failed += _store_chunk(experiment, metric_set, channels, chunk)
         n_done += len(chunk)
@@ -269,15 +270,6 @@ def _sample(channels: Sequence[Channel], image_ids: Sequence[int]) -> dict[str, 
     chosen = spread(image_ids, SAMPLED_FIELDS)
     chunks = _over_workers(sample_fields, _fields(chosen, channels), lambda field: {}, chunk_size=4)
     return by_channel(field for chunk in chunks for field in chunk)
-
-
-def _crashed(field: Field) -> MeasuredField:
-    names = ", ".join(file.uri.rsplit("/", 1)[-1] for file in field.files)
-    return MeasuredField(
-        field.key,
-        problem=f"Reading these files made the process crash: {names}. Copy them again from the microscope.",
-        broken_uri=field.files[0].uri,
-    )
 
 
 @transaction.atomic

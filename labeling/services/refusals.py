@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from imaging.headers import why_incomplete
 from imaging.reading.projections import MARK as PROJECTION
 from imaging.reading.projections import escaped
 from labeling.models import Channel, Experiment, Image, ImageFile, RefusedFile
@@ -74,26 +75,20 @@ def find_incomplete(experiment: Experiment, channels: dict[str, Channel]) -> lis
         "image_id", "channel_id"
     ):
         present[image_id].add(channel_id)
-    reasons = {
-        (image_id, channel_id): reason
-        for image_id, channel_id, reason in _open(experiment)
-        .filter(image__isnull=False)
-        .values_list("image_id", "channel_id", "reason")
-    }
+    reasons: dict[int, dict[str, str]] = defaultdict(dict)
+    refused = _open(experiment).filter(image__isnull=False, channel__in=names)
+    for image_id, channel_id, reason in refused.values_list("image_id", "channel_id", "reason"):
+        reasons[image_id][names[channel_id]] = reason
     incomplete, changed = [], []
     for image in experiment.images.expecting_files().with_place().iterator(chunk_size=BATCH):
-        missing = [pk for pk in names if pk not in present[image.pk]]
-        problem = "; ".join(
-            f"{names[pk]}: the file {reasons[image.pk, pk]}"
-            if (image.pk, pk) in reasons
-            else f"{names[pk]}: there is no file"
-            for pk in missing
-        )
+        lacking = [name for pk, name in names.items() if pk not in present[image.pk]]
+        problem = why_incomplete(lacking, reasons[image.pk])
         if problem:
             incomplete.append((str(image), problem))
         state = Image.State.INCOMPLETE if problem else Image.State.READY
         was_incomplete = image.state == Image.State.INCOMPLETE
-        if problem != image.problem and (problem or was_incomplete):
+        # One that a table of numbers called failed, perhaps in the same words, is incomplete all the same.
+        if (problem and (state, problem) != (image.state, image.problem)) or (was_incomplete and not problem):
             image.state, image.problem = state, problem
             changed.append(image)
     change_problems(changed)

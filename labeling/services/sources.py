@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
-from imaging.layouts import (
-    Layout,
-    Listing,
-    PlaneSource,
-    Preview,
-    RefusedFile,
-    SourceError,
-    ZRule,
-    choose_z,
-    lacking_z,
-    listing_for,
-    parse_z_rule,
-    preview_layout,
-    read_listing,
-    still_missing,
-)
+from imaging.layouts import Preview, SourceError, ZRule, parse_z_rule, preview_layout
+from imaging.layouts.reading import Reading, read_planes
 from imaging.reading import local_path
 from labeling.problems import BadValue
 
@@ -30,53 +15,14 @@ DEFAULT_Z = "middle"
 PREVIEWED = 12  # rows
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What the names and indexes of a source say, by a z rule.
-
-    `planes` are to be taken, one for each channel of each field; `stacks` are all planes, those left out too.
-    `refused` are files without a place, `missing` those whose place an index knows.
-    """
-
-    listing: Listing
-    layout: Layout
-    rule: ZRule
-    explanation: str
-    channels: list[str]
-    planes: list[PlaneSource]
-    stacks: list[PlaneSource]
-    refused: list[RefusedFile]
-    missing: list[RefusedFile]
-    n_ignored: int
-    n_left_out: int
-
-
 def read_source(source: str, *, layout: str | None = None, plate: str | None = None, z: str | None = None) -> Reading:
     """Read the names and indexes of a source. Raises BadValue when it is not open, or nothing in it is understood."""
     check_source(source)
     rule = z_rule(z)
     try:
-        listing = listing_for(source, layout or None, may_read)
-        understood = read_listing(listing, layout=layout or None, plate=plate or None)
-        planes, n_left_out = choose_z(understood.planes, rule)
+        return read_planes(source, layout=layout, plate=plate, rule=rule, may_read=may_read)
     except (SourceError, ValueError) as problem:
         raise BadValue(str(problem)) from problem
-    missing = still_missing([*understood.refused, *lacking_z(understood.planes, rule)], planes)
-    if understood.layout is None or not (planes or missing):
-        raise BadValue(f"No image in {source} could be understood. {understood.explanation}")
-    return Reading(
-        listing,
-        understood.layout,
-        rule,
-        understood.explanation,
-        understood.channels,
-        planes,
-        understood.planes,
-        [refused for refused in understood.refused if refused.place is None],
-        missing,
-        understood.n_ignored,
-        n_left_out,
-    )
 
 
 def preview_source(

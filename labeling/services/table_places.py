@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -17,64 +17,98 @@ BATCH = 2_000
 
 @dataclass
 class Matched:
-    """The Image of each row (N,), 0 where the row was refused."""
+    """The Image of each row (N,), 0 where the row was refused.
+
+    `renamed` are plates that have another name here, as their pixels tell: {in the table: here}.
+    """
 
     image_ids: np.ndarray
     n_new: int = 0
+    renamed: dict[str, str] = field(default_factory=dict)
     problems: list[TableProblem] = field(default_factory=list)
 
 
 def match_images(experiment: Experiment, table: MetricTable) -> Matched:
     """Find Images by what their pixels are, else by plate, well, site and time; make those that are missing."""
-    known = _Known(experiment)
+    known = _Known(experiment, table)
     matched = Matched(np.zeros(len(table.rows), np.int64))
-    new: list[int] = []
+    new: dict[int, FieldPlace] = {}
     taken: dict[int, int] = {}
     for n, (place, sha256, row) in enumerate(zip(table.places, table.content_hashes, table.rows, strict=True)):
+        place = known.as_called_here(place)
         try:
             image_id = known.find(place, sha256)
         except ValueError as problem:
             matched.problems.append(TableProblem(row, "", str(problem)))
             continue
         if image_id is None:
-            new.append(n)
+            new[n] = place
         elif taken.setdefault(image_id, row) == row:
             matched.image_ids[n] = image_id
         else:
-            reason = f"it is about the same pixels as row {taken[image_id]}; the first is taken."
+            reason = f"it is about the same field as row {taken[image_id]}; the first is taken."
             matched.problems.append(TableProblem(row, "", reason))
-    made = _make_images(experiment, [table.places[n] for n in new])
-    matched.image_ids[new] = [made[table.places[n]] for n in new]
-    matched.n_new = len(new)
+    made = _make_images(experiment, list(dict.fromkeys(new.values())))
+    matched.image_ids[list(new)] = [made[place] for place in new.values()]
+    matched.n_new = len(made)
+    matched.renamed = known.renamed
     return matched
 
 
 class _Known:
-    """The Images of an experiment, by place and by content."""
+    """The Images of an experiment, by place and by content; and which plates of a table have another name here."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, table: MetricTable) -> None:
         self.by_place: dict[FieldPlace, tuple[int, str]] = {}
-        self.by_hash: dict[str, list[int]] = defaultdict(list)
-        rows = experiment.images.order_by("id").values_list(
-            "id", "content_hash", "plate__barcode", "well__row", "well__column", "site", "timepoint"
-        )
+        self.by_hash: dict[str, list[tuple[int, FieldPlace]]] = defaultdict(list)
+        where = ("plate__barcode", "well__row", "well__column", "site", "timepoint")
+        rows = experiment.images.order_by("id").values_list("id", "content_hash", *where)
         for image_id, sha256, *place in rows.iterator(chunk_size=BATCH):
             self.by_place[FieldPlace(*place)] = image_id, sha256
             if sha256:
-                self.by_hash[sha256].append(image_id)
+                self.by_hash[sha256].append((image_id, FieldPlace(*place)))
+        self.plates = {place.plate for place in self.by_place}
+        self.renamed = self._renamed(table)
+        # Whose pixels nobody has read, so that they cannot be compared: plates by well, site and time.
+        self.unread: dict[tuple[int, ...], str] = {}
+        if any(table.content_hashes):
+            unread = experiment.images.with_files().filter(content_hash="").values_list(*where)
+            self.unread = {tuple(place): plate for plate, *place in unread.iterator(chunk_size=BATCH)}
+
+    def _renamed(self, table: MetricTable) -> dict[str, str]:
+        """Names here of plates of the table, where more than half of their fields are those of one plate here."""
+        n_hashed: Counter[str] = Counter()
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for place, sha256 in zip(table.places, table.content_hashes, strict=True):
+            if not sha256 or place.plate in self.plates:
+                continue
+            n_hashed[place.plate] += 1
+            found[place.plate].update({there.plate for _, there in self.by_hash[sha256] if there[1:] == place[1:]})
+        best = {plate: there.most_common(1)[0] for plate, there in found.items() if there}
+        return {plate: there for plate, (there, n) in best.items() if 2 * n > n_hashed[plate]}
+
+    def as_called_here(self, place: FieldPlace) -> FieldPlace:
+        return place._replace(plate=self.renamed.get(place.plate, place.plate))
 
     def find(self, place: FieldPlace, sha256: str) -> int | None:
-        """The Image, or None where there is none yet. ValueError when other pixels are at that place."""
+        """The Image, or None where there is none yet. ValueError when it is other pixels, or that cannot be told."""
         there, sha256_there = self.by_place.get(place, (None, ""))
-        if not sha256 or sha256 == sha256_there:
+        if there is not None and (not sha256 or sha256 == sha256_there):
             return there
         same_pixels = self.by_hash.get(sha256, [])
         if len(same_pixels) == 1:
-            return same_pixels[0]
+            return same_pixels[0][0]
+        field = f"well {WellPosition(place.row, place.column).name}, site {place.site} of plate"
         if sha256_there:
             raise ValueError(
-                f"well {WellPosition(place.row, place.column).name}, site {place.site} of plate {place.plate} has "
-                "other pixels here than those the numbers were computed from (content_hash). Compute them again."
+                f"{field} {place.plate} has other pixels here than those the numbers were computed from "
+                "(content_hash). Compute them again."
+            )
+        if place.plate not in self.plates and place[1:] in self.unread:
+            raise ValueError(
+                f"there is no plate {place.plate} here, and {field} {self.unread[place[1:]]}, which may be the same "
+                "field, was not measured yet. Measure the images first, or name the plate as it is called here, and "
+                "take the table in again."
             )
         return there
 

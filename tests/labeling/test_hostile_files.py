@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Picture
 
+from imaging.__main__ import main
 from labeling.models import Experiment, Image, ImageFile, Measurement, RefusedFile
 from labeling.services import thumbnails
 from labeling.services.experiments import create_experiment
@@ -131,6 +133,24 @@ def test_each_hostile_file_has_a_value_or_a_reason_and_the_rest_is_measured(tmp_
         assert (reason or "") in problem, name
     assert {found[1, column] for column in (1, 2, 3)} == {(Image.State.READY, "")}
     run_again(experiment, tmp_path, scientist)
+
+
+def test_the_command_for_clusters_says_the_same_of_every_field(tmp_path, scientist, capsys):
+    folder = tmp_path / "P1"
+    wells = [f"A{column:02d}" for column in range(1, 7)] + [f"B{column:02d}" for column in range(1, len(HOSTILE) + 1)]
+    makers = [lambda: tiff(pixels(1))] * 6 + [make for make, _ in HOSTILE.values()]
+    for well, make in zip(wells, makers, strict=True):
+        write(folder / name_of(well, 1, "ER"), pixels(2))
+        (folder / name_of(well, 1, "DNA")).write_bytes(make())
+    (folder / name_of("A06", 1, "ER")).unlink()
+    assert main(["measure", str(folder), str(tmp_path / "out"), "--workers", "1"]) == 1
+    told = {row["well"]: row["error"] or "" for row in pyarrow.parquet.read_table(tmp_path / "out").to_pylist()}
+    experiment = create_experiment("Hostile", by=scientist)
+    ingest_source(experiment, str(folder), by=scientist)
+    measure_experiment(experiment, by=scientist)
+    assert told == {image.well.name: image.problem for image in experiment.images.select_related("well")}
+    assert told["A06"] == "ER: there is no file"
+    assert len({problem for problem in told.values() if problem}) >= 11
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((1, 1), "uint8"), ((1, 1), "uint16"), ((12, 30_000), "uint16")])

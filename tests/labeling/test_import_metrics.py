@@ -381,8 +381,8 @@ def test_imported_metrics_are_exported_under_their_names(take, empty):
     take(TWO)
     table = metrics_table(empty)
     assert list(table.columns) == ["plate", "well", "site", COLUMN, "Count_Cells", "timepoint"]
-    rows = [list(row.values()) for batch in table.rows for row in batch.to_pylist()]
-    assert rows == [["P", "B02", 1, 1.0, 10.0, 1], ["P", "C12", 1, 2.0, None, 1]]
+    rows = [tuple(row.values()) for batch in table.rows for row in batch.to_pylist()]
+    assert rows == [("P", "B02", 1, 1.0, 10.0, 1), ("P", "C12", 1, 2.0, None, 1)]
 
 
 def test_what_sets_a_field_apart_is_said_for_known_and_unknown_columns(take, empty):

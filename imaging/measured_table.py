@@ -20,7 +20,7 @@ import pyarrow.parquet
 from imaging import calibration
 from imaging.executor import run_in_chunks
 from imaging.fields import SourceField, SourceFields
-from imaging.measure import ChannelRecipe, Field, MeasuredField, measure_fields, sample_fields
+from imaging.measure import ChannelRecipe, Field, crashed_field, measure_fields, sample_fields
 from imaging.metrics import CELLPROFILER, METRIC_SET_VERSION, Metric, metric_columns
 from imaging.previews import DisplayRange
 
@@ -111,7 +111,7 @@ def measure_rows(table: Table, rows: Sequence[int], place: Place, progress: Prog
         fields_at(table, rows),
         workers=place.workers,
         chunk_size=CHUNK,
-        when_crashed=crashed,
+        when_crashed=crashed_field,
         scheduler=place.scheduler,
     ):
         for done in chunk:
@@ -145,16 +145,6 @@ def mismeasured(table: Table) -> list[int]:
 def fields_at(table: Table, rows: Sequence[int]) -> Iterator[Field]:
     """What to read for each row."""
     return (Field(row, table.source.fields[row].files) for row in rows)
-
-
-def crashed(field: Field) -> MeasuredField:
-    """What to say of files that took their process down."""
-    names = ", ".join(file.uri.rsplit("/", 1)[-1] for file in field.files)
-    return MeasuredField(
-        field.key,
-        problem=f"Reading these files made the process crash: {names}. Copy them again from the microscope.",
-        broken_uri=field.files[0].uri,
-    )
 
 
 def write_parquet(table: Table, path: Path) -> None:

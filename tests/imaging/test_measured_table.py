@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from imaging import table as tables
+from imaging import measured_table
 from imaging.__main__ import main
 from imaging.metrics import METRIC_SET_VERSION, measure_field_planes, metric_columns
+from tests.chunks import in_this_process
 from tests.conftest import ROOT
 from tests.labeling.plates_on_disk import name_of, pixels, write, write_plate
 
@@ -23,13 +24,7 @@ FACTS = ["plate", "well", "site", "timepoint", "content_hash", "error"]
 
 @pytest.fixture
 def here(monkeypatch):
-    """Chunks done in this process: what processes do with them is tested with the executor."""
-
-    def in_this_process(work, items, *, chunk_size, **_options):
-        waiting = list(items)
-        yield from (work(waiting[n : n + chunk_size]) for n in range(0, len(waiting), chunk_size))
-
-    monkeypatch.setattr(tables, "run_in_chunks", in_this_process)
+    monkeypatch.setattr(measured_table, "run_in_chunks", in_this_process)
 
 
 def rows_of(path: Path) -> list[dict]:
@@ -143,7 +138,7 @@ def test_the_z_rule_chooses_the_plane(tmp_path, here):
 
 
 def test_rows_are_written_in_groups(tmp_path, here, monkeypatch):
-    monkeypatch.setattr(tables, "ROW_GROUP", 3)
+    monkeypatch.setattr(measured_table, "ROW_GROUP", 3)
     write_plate(tmp_path / "P1")
     main(["measure", str(tmp_path / "P1"), str(tmp_path / "out")])
     assert pyarrow.parquet.ParquetFile(tmp_path / "out").num_row_groups == 2
@@ -156,7 +151,7 @@ def test_a_run_that_is_stopped_leaves_the_old_table(tmp_path, monkeypatch):
     def stop(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tables, "run_in_chunks", stop)
+    monkeypatch.setattr(measured_table, "run_in_chunks", stop)
     with pytest.raises(KeyboardInterrupt):
         main(["measure", str(tmp_path / "P1"), str(tmp_path / "out")])
     assert (tmp_path / "out").read_text() == "of yesterday"
