@@ -139,6 +139,7 @@ def _store(
             "weight_of_classifier": learner.weight_,
             "isolation_run": isolation_run.pk,
             "scaling": isolation_run.parameters.get("scaling", ""),
+        "embeddings": isolation_run.parameters.get("embeddings", ""),
         },
         seed=recipe["seed"],
         by=by,
@@ -181,6 +182,7 @@ def _recipe(
         "metric_set": isolation_run.metric_set_id,
         "isolation_run": isolation_run.pk,
         "scaling": isolation_run.parameters.get("scaling", ""),
+        "embeddings": isolation_run.parameters.get("embeddings", ""),
         "columns": list(table.columns),
         "versions": {name: version(name) for name in LIBRARIES},
     }

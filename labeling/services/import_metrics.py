@@ -44,6 +44,7 @@ class ImportReport:
     n_changed: int = 0
     n_carried: int = 0
     n_failed: int = 0
+    n_states: int = 0  # fields that became broken, or whole again
     n_files: int = 0
     n_problems: int = 0
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -57,7 +58,7 @@ class ImportReport:
 
     @property
     def changed_nothing(self) -> bool:
-        return not (self.n_added or self.n_changed or self.n_new_images or self.n_files or self.n_failed)
+        return not (self.n_added or self.n_changed or self.n_new_images or self.n_files or self.n_states)
 
     @property
     def summary(self) -> str:
@@ -288,7 +289,7 @@ def _note_failures(
             changed.append(image)
     Image.objects.bulk_update(changed, ["state", "problem"], batch_size=1000)
     broken = set(experiment.images.broken().filter(pk__in=reasons).values_list("pk", flat=True))
-    report.n_failed = len(broken)
+    report.n_failed, report.n_states = len(broken), len(changed)
     report.tell(
         [
             TableProblem(
