@@ -6,7 +6,7 @@ from labeling.models.jobs import Job
 from labeling.models.measurements import Measurement, MetricSet
 from labeling.models.people import User
 from labeling.models.qc_sets import Manifest, QCSet, QCSetImage, Signature
-from labeling.models.scores import Cutoff, ModelVersion, Score, ScoreKind, ScoreRun
+from labeling.models.scores import Cutoff, MetricVector, ModelVersion, Score, ScoreKind, ScoreRun
 from labeling.models.verdicts import Defect, Label, Verdict
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Manifest",
     "Measurement",
     "MetricSet",
+    "MetricVector",
     "ModelVersion",
     "Plate",
     "QCSet",

@@ -10,6 +10,7 @@ from django.db.models import F, FilteredRelation, FloatField, Q, QuerySet, Value
 
 from labeling.models import Cutoff, Experiment, Image, Label, ScoreRun, Verdict
 from labeling.services.decisions import decide, printed_names
+from labeling.services.rules import Judge, conditions_of
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,15 @@ class Basis:
 
     run: ScoreRun | None
     cutoff: Cutoff | None
+    judge: Judge | None = None
 
     @property
     def cutoff_value(self) -> float | None:
         return self.cutoff.value if self.cutoff else None
+
+    def broken_conditions(self, image_id: int) -> str:
+        """What the saved rule says of an image's metrics, in words; empty while it breaks none."""
+        return self.judge.why(image_id) if self.judge else ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,9 @@ class ScorePosition:
 
 def basis_of(experiment: Experiment) -> Basis:
     run = ScoreRun.objects.defer("vector").latest_of(experiment)
-    return Basis(run, Cutoff.objects.current(run) if run else None)
+    cutoff = Cutoff.objects.current(run) if run else None
+    judge = Judge(experiment, run.pk, conditions_of(cutoff.conditions)) if run and cutoff else None
+    return Basis(run, cutoff, judge)
 
 
 def with_scores(images: QuerySet[Image], run: ScoreRun | None) -> QuerySet[Image]:
@@ -129,5 +137,6 @@ def _unscored(images: QuerySet[Image], after: ScorePosition | None) -> QuerySet[
 
 def _facts(image: Image, label: Label | None, names: Mapping[int, str], basis: Basis) -> ImageFacts:
     score, cutoff = image.isolation_score, basis.cutoff_value  # type: ignore[attr-defined] # with_scores
-    flagged = None if score is None or cutoff is None else score < cutoff
-    return ImageFacts(image, score, label, flagged, decide(image, score, label, names, cutoff).reason)
+    broken = basis.broken_conditions(image.pk)
+    flagged = None if score is None or cutoff is None else score < cutoff or bool(broken)
+    return ImageFacts(image, score, label, flagged, decide(image, score, label, names, cutoff, broken).reason)

@@ -29,6 +29,7 @@ from labeling.services import audit
 from labeling.services.cutoffs import current_run
 from labeling.services.decisions import decide, printed_names
 from labeling.services.manifests import manifest_csv, packed, sha256_of
+from labeling.services.rules import Judge, conditions_of
 
 BATCH = 5000
 WRONG_PASSWORDS = 5
@@ -218,9 +219,10 @@ def _decisions(qc_set: QCSet) -> Iterator[QCSetImage]:
     score = Score.objects.filter(run=qc_set.run, image=models.OuterRef("pk")).values("score")
     images = qc_set.experiment.images.annotate(value=models.Subquery(score)).order_by("id")
     names = printed_names()
+    judge = Judge(qc_set.experiment, qc_set.run_id, conditions_of(qc_set.cutoff.conditions))
     for image in images.iterator(chunk_size=BATCH):
         label = labels.get(image.pk)
-        decision = decide(image, image.value, label, names, qc_set.cutoff.value)
+        decision = decide(image, image.value, label, names, qc_set.cutoff.value, judge.why(image.pk))
         yield QCSetImage(
             qc_set=qc_set,
             image=image,

@@ -42,7 +42,7 @@ def store_scores(
     }
     wells, plates = zip(*(places[int(image_id)] for image_id in image_ids), strict=True)
     plate_ids = sorted(set(plates))
-    order = np.argsort(scores, kind="stable")
+    order = np.lexsort((image_ids, scores))  # as the index on (run, score, image) has them
     plate_index = np.searchsorted(plate_ids, np.asarray(plates)).astype("<u2")
     run = ScoreRun.objects.create(
         experiment=experiment,

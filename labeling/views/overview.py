@@ -158,7 +158,7 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
     n_labels = progress.n_labelled
     run = ScoreRun.objects.defer("vector").latest_of(experiment)
     cutoff = Cutoff.objects.current(run) if run else None
-    preview = preview_cutoff(run, CutoffChoice(cutoff.value, cutoff.how)) if run and cutoff else None
+    preview = preview_cutoff(run, CutoffChoice.of(cutoff)) if run and cutoff else None
     signed = experiment.qc_sets.filter(state=QCSet.State.APPROVED).first()
     jobs = list(experiment.jobs.all()[:5])
     steps = [
