@@ -78,6 +78,18 @@ def colour_jpeg(planes: Sequence[np.ndarray], ranges: Sequence[DisplayRange], co
     return _jpeg(np.rint(np.clip(total, 0, 255)).astype(np.uint8))
 
 
+def stretch_jpeg(jpeg: bytes) -> bytes:
+    """The picture with each of its colours stretched from its 0.5th percentile to its 99.7th.
+
+    Faint ones show; what the JPEG holds clipped stays clipped. Raises ValueError when this is no picture.
+    """
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        raise ValueError("this is no JPEG")
+    low, high = np.percentile(picture, (0.5, 99.7), axis=(0, 1), keepdims=True)
+    return _jpeg(np.rint(255 * np.clip((picture - low) / np.maximum(high - low, 1), 0, 1)).astype(np.uint8))
+
+
 def _blue_green_red(colour: str) -> tuple[int, int, int]:
     """`#rrggbb` in the order OpenCV writes."""
     value = int(colour.lstrip("#"), 16)

@@ -139,7 +139,7 @@ def _store(
             "weight_of_classifier": learner.weight_,
             "isolation_run": isolation_run.pk,
             "scaling": isolation_run.parameters.get("scaling", ""),
-        "embeddings": isolation_run.parameters.get("embeddings", ""),
+            "embeddings": isolation_run.parameters.get("embeddings", ""),
         },
         seed=recipe["seed"],
         by=by,

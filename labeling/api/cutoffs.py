@@ -15,8 +15,9 @@ from labeling.api.serializers import CutoffPreviewSerializer, CutoffSerializer, 
 from labeling.models import Cutoff
 from labeling.roles import Action
 from labeling.services.cutoffs import choose_cutoff, current_run, preview_cutoff, save_cutoff
+from labeling.services.rules import Condition, conditions_of
 
-WAYS = ("value", "percent", "automatic")
+WAYS = ("value", "percent", "automatic", "unused")
 
 
 class CutoffViewSet(GenericViewSet):
@@ -37,8 +38,10 @@ class CutoffViewSet(GenericViewSet):
         experiment, asked = find_experiment(experiment_id), NewCutoffSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         run = current_run(experiment, asked.validated_data["score"])
-        choice = choose_cutoff(run, **_way(asked.validated_data))
-        cutoff = save_cutoff(run, choice, by=request.user, reason=asked.validated_data["reason"])
+        conditions = conditions_of(asked.validated_data.get("conditions", []))
+        choice = choose_cutoff(run, **_way(asked.validated_data), conditions=conditions)
+        why, name = asked.validated_data["reason"], asked.validated_data["name"]
+        cutoff = save_cutoff(run, choice, by=request.user, reason=why, name=name)
         return Response(CutoffSerializer(cutoff).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(parameters=[CutoffQuery], responses=CutoffPreviewSerializer)
@@ -46,7 +49,8 @@ class CutoffViewSet(GenericViewSet):
         """What a cutoff would do, overall and per plate."""
         experiment, asked = find_experiment(experiment_id), CutoffQuery.of(request)
         run = current_run(experiment, asked["score"])
-        preview = preview_cutoff(run, choose_cutoff(run, **_way(asked)))
+        conditions = [Condition.parse(text) for text in asked.get("also", [])]
+        preview = preview_cutoff(run, choose_cutoff(run, **_way(asked), conditions=conditions))
         return Response(CutoffPreviewSerializer(preview, context={"score": run.kind}).data)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -13,6 +13,7 @@ from imaging.wells import parse_well
 from labeling.models import Experiment, Image, ScoreKind, Well
 from labeling.problems import BadValue, Conflict
 from labeling.services.image_facts import Basis, with_verdict
+from labeling.services.rules import conditions_of, ids_breaking
 
 PAGING = {"cursor", "page_size"}
 VERDICTS = ("good", "bad", "unsure", "none")
@@ -48,7 +49,15 @@ class Query(serializers.Serializer):
         for name in request.query_params:
             if name not in known | PAGING:
                 raise BadValue(f"There is no parameter {name!r} here; there are {', '.join(sorted(known))}.")
-        query = cls(data={name: value for name, value in request.query_params.items() if value != ""})
+        given, fields = request.query_params, cls().fields
+        # A plain dictionary: given a form, a missing yes-or-no would count as no.
+        query = cls(
+            data={
+                name: given.getlist(name) if isinstance(fields.get(name), serializers.ListField) else value
+                for name, value in given.items()
+                if value != ""
+            }
+        )
         query.is_valid(raise_exception=True)
         return query.validated_data
 
@@ -86,12 +95,18 @@ class SimilarQuery(Query):
 
 
 class CutoffQuery(Query):
-    """Which score, and exactly one of value, percent and automatic."""
+    """Which score, exactly one of value, percent and automatic, and the conditions beside it."""
 
     score = serializers.CharField(default=ScoreKind.ISOLATION.value, help_text="isolation, blended or promoted")
     value = NumberField(required=False)
     percent = NumberField(required=False, help_text="The share to flag, 0 to 100")
     automatic = yes_or_no(required=False)
+    unused = yes_or_no(required=False, help_text="The conditions alone flag")
+    also = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Conditions that flag too, each `unit,low,high,metric`: `raw,,1,CellQC_SaturatedPercent_DNA`",
+    )
 
 
 class AuditQuery(Query):
@@ -117,6 +132,8 @@ def chosen_images(
     if "flagged" in query:
         if basis.cutoff is None:
             raise Conflict("No cutoff is saved for these scores yet, so nothing is flagged. Save one first.")
-        side = "lt" if query["flagged"] else "gte"
-        images = images.filter(**{f"{basis.score_field}__{side}": basis.cutoff.value})
+        broken = Q(pk__in=ids_breaking(basis.cutoff.run_id, conditions_of(basis.cutoff.conditions)))
+        flagged = Q(**{f"{basis.score_field}__lt": basis.cutoff.value}) | broken
+        kept = Q(**{f"{basis.score_field}__gte": basis.cutoff.value}) & ~broken
+        images = images.filter(flagged if query["flagged"] else kept)
     return images

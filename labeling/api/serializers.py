@@ -23,6 +23,7 @@ from labeling.models import (
 from labeling.services.image_facts import ImageFacts
 from labeling.services.jobs import rate_per_s, seconds_left
 from labeling.services.qc_sets import staleness
+from labeling.services.run_tables import RAW, Z
 from labeling.services.sources import DEFAULT_Z
 
 GIVEN_VERDICTS = ("good", "bad", "unsure")
@@ -228,6 +229,15 @@ class CutoffPreviewSerializer(serializers.Serializer):
         return self.context["score"]
 
 
+class ConditionSerializer(serializers.Serializer):
+    """Flags images whose metric is below `low` or above `high`."""
+
+    column = serializers.CharField(help_text="A metric's column, such as CellQC_SaturatedPercent_DNA")
+    unit = one_of((RAW, Z), "unit", default=RAW, help_text="raw: as measured; z: robust SDs from the plate's median")
+    low = NumberField(required=False, allow_null=True, default=None)
+    high = NumberField(required=False, allow_null=True, default=None)
+
+
 class NewCutoffSerializer(serializers.Serializer):
     """Exactly one of value, percent and automatic, and why."""
 
@@ -235,6 +245,9 @@ class NewCutoffSerializer(serializers.Serializer):
     value = NumberField(required=False, allow_null=True)
     percent = NumberField(required=False, allow_null=True, help_text="The share to flag, 0 to 100")
     automatic = yes_or_no(required=False, allow_null=True)
+    unused = yes_or_no(required=False, allow_null=True, help_text="The conditions alone flag")
+    conditions = ConditionSerializer(many=True, required=False)
+    name = serializers.CharField(default="", allow_blank=True, help_text="To find the rule again")
     reason = serializers.CharField(default="", allow_blank=True)
 
 
@@ -243,10 +256,25 @@ class CutoffSerializer(serializers.ModelSerializer):
     flagged = serializers.IntegerField(source="n_flagged")
     by = serializers.CharField(source="by.username")
     by_name = serializers.CharField(source="by.printed_name")
+    conditions = ConditionSerializer(many=True)
 
     class Meta:
         model = Cutoff
-        fields = ("id", "run", "score", "value", "how", "percent", "flagged", "reason", "by", "by_name", "at")
+        fields = (
+            "id",
+            "run",
+            "score",
+            "value",
+            "how",
+            "percent",
+            "conditions",
+            "name",
+            "flagged",
+            "reason",
+            "by",
+            "by_name",
+            "at",
+        )
 
 
 class SignatureSerializer(serializers.ModelSerializer):

@@ -9,7 +9,7 @@ from labeling.models.people import User
 from labeling.models.qc_sets import Manifest, QCSet, QCSetImage, Signature
 from labeling.models.queue import LabelQueue, QueueEntry
 from labeling.models.samples import SampledImage, SetSample
-from labeling.models.scores import Cutoff, ModelVersion, Score, ScoreKind, ScoreParts, ScoreRun
+from labeling.models.scores import Cutoff, MetricVector, ModelVersion, Score, ScoreKind, ScoreParts, ScoreRun
 from labeling.models.verdicts import Defect, Label, Verdict
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Manifest",
     "Measurement",
     "MetricSet",
+    "MetricVector",
     "ModelVersion",
     "Plate",
     "QCSet",

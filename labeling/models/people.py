@@ -8,11 +8,18 @@ from labeling.models.protection import keeps_history
 from labeling.roles import Action, Role, allowed
 
 
-@keeps_history(exclude=("password", "last_login", "tile_size"))
+@keeps_history(exclude=("password", "last_login", "tile_size", "tile_view", "tile_contrast"))
 class User(AbstractUser):
     """A person. People are deactivated, never deleted: their name stays on what they signed."""
 
+    class Contrast(models.TextChoices):
+        COMMON = "common", "Common"
+        OWN = "own", "Each its own"
+
+    # How tiles looked when this person last looked at some.
     tile_size = models.PositiveSmallIntegerField(default=144)
+    tile_view = models.CharField(max_length=20, blank=True, help_text="composite or a channel's position")
+    tile_contrast = models.CharField(max_length=10, choices=Contrast, default=Contrast.COMMON)
 
     class Meta:
         ordering = ("username",)

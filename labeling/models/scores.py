@@ -126,6 +126,24 @@ class ScoreParts(models.Model):
         return f"parts of {self.run_id}"
 
 
+class MetricVector(models.Model):
+    """One metric of every Image of a run: what rules and browsers count with, frozen at the first look.
+
+    Little-endian float32 in the order of the run's own vector (by score, then image), NaN where undefined.
+    """
+
+    run = models.ForeignKey(ScoreRun, on_delete=models.PROTECT, related_name="metric_vectors")
+    column = models.TextField()
+    values = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=("run", "column"), name="metric_vector_once")]
+        triggers = append_only("metric_vector")
+
+    def __str__(self) -> str:
+        return f"{self.column} of {self.run_id}"
+
+
 class Score(models.Model):
     """The value of one Image in one run. New runs are new rows; none is ever updated."""
 
@@ -159,17 +177,25 @@ class CutoffQuerySet(models.QuerySet["Cutoff"]):
 
 
 class Cutoff(models.Model):
-    """A value on one run: images below it are flagged. Appended; the newest is in force."""
+    """A rule on one run: images whose score lies below the value are flagged, or any of whose metrics leaves
+    the limits of a condition. Appended; the newest is in force.
+    """
 
     class How(models.TextChoices):
         AUTOMATIC = "automatic"
         PERCENT = "percent"
         BY_HAND = "by hand"
+        # Conditions alone decide; the value lies where no score is below it.
+        UNUSED = "unused"
 
     run = models.ForeignKey(ScoreRun, on_delete=models.PROTECT, related_name="cutoffs")
     value = models.FloatField()
     how = models.CharField(max_length=10, choices=How)
     percent = models.FloatField(null=True, help_text="The share asked for, when chosen by percent")
+    conditions = models.JSONField(
+        default=list, blank=True, help_text="Each a metric column, its unit (raw or z), and limits low and high"
+    )
+    name = models.CharField(max_length=100, blank=True, help_text="What people call this rule, to find it again")
     n_flagged = models.PositiveIntegerField()
     reason = models.TextField()
     by = models.ForeignKey("User", on_delete=models.PROTECT, related_name="+")

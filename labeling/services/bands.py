@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from django.db.models import QuerySet
+import numpy as np
 
 from imaging.measure import COMPOSITE
-from labeling.models import Image, Label, Score, ScoreRun
+from labeling.models import Image, Label, ScoreRun
 from labeling.problems import BadValue
+from labeling.services.cutoffs import CutoffChoice, flagged_rows
+from labeling.services.rules import Condition
+from labeling.services.run_tables import metric_values, run_table
 from labeling.services.scores import scores_of
 
 BEST_SHARE = 0.07  # of the kept images, from the top
+UNDEFINED = 1e300  # where a metric is undefined: behind all others, and never best
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,10 @@ class Tile:
     score: float | None
     label: Label | None
     flagged: bool | None = None
+    # The metric that is looked at, where it is not the score.
+    metric: float | None = None
+    # Of a blind repeat: the person's own earlier label, which is not shown.
+    repeats: int | None = None
     # What sets it apart on its plate, where there is no picture to see it by.
     words: Sequence[str] = ()
 
@@ -51,6 +60,35 @@ class Position:
 
 
 @dataclass(frozen=True)
+class Axis:
+    """What the images of a run are lined up by: the score (`condition` None), or how well a metric keeps its limits."""
+
+    run: ScoreRun
+    condition: Condition | None = None
+
+    @property
+    def goodness(self) -> np.ndarray:
+        """(N,) higher is better; UNDEFINED where the metric is."""
+        if self.condition is None:
+            return scores_of(self.run.pk).ascending
+        return _margins(self.run.pk, self.condition)
+
+    @property
+    def order(self) -> np.ndarray:
+        """All rows of the run, the worst first, ties by image."""
+        if self.condition is None:
+            return np.arange(len(scores_of(self.run.pk).ascending))
+        return np.lexsort((run_table(self.run.pk).image_ids, self.goodness))
+
+    @property
+    def metric(self) -> np.ndarray | None:
+        """(N,) what tiles show beside the score."""
+        if self.condition is None:
+            return None
+        return metric_values(self.run.pk, self.condition.column, self.condition.unit)
+
+
+@dataclass(frozen=True)
 class Band:
     """A strip of tiles: so many in all, these of them, and where to go on."""
 
@@ -64,71 +102,111 @@ class Band:
 
 @dataclass(frozen=True)
 class BandRule:
-    """Which scores a band holds, [low, high), and from which end it is shown."""
+    """Which rows of the run a band holds, in the order it shows them."""
 
     name: str
     title: str
     order: str
-    low: float | None
-    high: float | None
-    ascending: bool
+    rows: np.ndarray
+    ascending: bool = True
 
 
-def rules_for(run: ScoreRun, cutoff: float, saved: float | None) -> dict[str, BandRule]:
-    """The bands of a cutoff; `changes` only while it differs from the saved one."""
-    best_from = best_start(run, cutoff)
+def rules_for(
+    run: ScoreRun, choice: CutoffChoice, saved: CutoffChoice | None, axis: Axis | None = None
+) -> dict[str, BandRule]:
+    """The bands of a choice; what would fall out or come back only where it differs from the saved one."""
+    axis = axis or Axis(run)
+    order, flagged = axis.order, flagged_rows(run, choice)
+    bad, kept = order[flagged[order]], order[~flagged[order]]
+    n_best = round(len(kept) * BEST_SHARE)
+    defined = kept[axis.goodness[kept] < UNDEFINED]
+    best = defined[len(defined) - n_best :] if n_best else defined[:0]
+    is_best = np.zeros(len(order), bool)
+    # A score shared with the first of the best is best as well: no value lies in two bands.
+    if len(best):
+        best = defined[axis.goodness[defined] >= axis.goodness[best[0]]]
+    is_best[best] = True
     rules = [
-        BandRule("bad", "Bad", "worst first", None, cutoff, True),
-        BandRule("good", "Good", "nearest the cutoff first", cutoff, best_from, True),
-        BandRule("best", "Best", "best first", best_from, None, False),
+        BandRule("bad", "Bad", "worst first", bad),
+        BandRule("good", "Good", "nearest the cutoff first", kept[~is_best[kept]]),
+        BandRule("best", "Best", "best first", best[::-1], ascending=False),
     ]
-    if saved is not None and saved < cutoff:
-        rules.insert(0, BandRule("changes", "Would fall out", "worst first", saved, cutoff, True))
-    elif saved is not None and cutoff < saved:
-        rules.insert(0, BandRule("changes", "Would come back", "worst first", cutoff, saved, True))
-    return {rule.name: rule for rule in rules}
+    if saved is not None:
+        was = flagged_rows(run, saved)
+        rules = [
+            BandRule("out", "Would fall out", "worst first", order[(flagged & ~was)[order]]),
+            BandRule("back", "Would come back", "worst first", order[(was & ~flagged)[order]]),
+            *rules,
+        ]
+    return {rule.name: rule for rule in rules if len(rule.rows) or rule.name not in ("out", "back")}
 
 
-def best_start(run: ScoreRun, cutoff: float) -> float:
-    """The score the best band begins at: the top 7 % of what is kept, and never below the cutoff."""
-    scores = scores_of(run.pk)
-    n_kept = len(scores.ascending) - scores.n_below(cutoff)
-    n_best = round(n_kept * BEST_SHARE)
-    if not n_best:
-        return float("inf")
-    return float(scores.ascending[-n_best])
+def read_band(axis: Axis, rule: BandRule, flagged: np.ndarray, *, limit: int, after: Position | None = None) -> Band:
+    """A page of a band: the same speed on page 1 and page 1,000."""
+    return read_bands(axis, [rule], flagged, limit=limit, after=after)[0]
 
 
-def read_band(run: ScoreRun, rule: BandRule, cutoff: float, *, limit: int, after: Position | None = None) -> Band:
-    """A page of a band, found by the index on (run, score): the same speed on page 1 and page 1,000."""
-    rows = list(_page(run, rule, limit + 1, after).select_related("image__plate", "image__well"))
-    more, rows = len(rows) > limit, rows[:limit]
-    labels = Label.objects.on([row.image_id for row in rows])
-    tiles = [Tile(row.image, row.score, labels.get(row.image_id), row.score < cutoff) for row in rows]
-    end = Position(rows[-1].score, rows[-1].image_id) if more else None
-    return Band(rule.name, rule.title, rule.order, _size(run, rule), tiles, end)
+def read_bands(
+    axis: Axis, rules: Sequence[BandRule], flagged: np.ndarray, *, limit: int, after: Position | None = None
+) -> list[Band]:
+    """The same page of several bands, with two queries for all of them together."""
+    starts = [_start(axis, rule, after) if after else 0 for rule in rules]
+    pages = [rule.rows[start : start + limit] for rule, start in zip(rules, starts, strict=True)]
+    tiles = iter(tiles_of_rows(axis, np.concatenate(pages), flagged))
+    bands = []
+    for rule, start, rows in zip(rules, starts, pages, strict=True):
+        shown = [next(tiles) for _ in rows]
+        more = start + limit < len(rule.rows)
+        end = Position(float(axis.goodness[rows[-1]]), shown[-1].image.pk) if more else None
+        bands.append(Band(rule.name, rule.title, rule.order, len(rule.rows), shown, end))
+    return bands
 
 
-def _size(run: ScoreRun, rule: BandRule) -> int:
-    scores = scores_of(run.pk)
-    upper = len(scores.ascending) if rule.high is None else scores.n_below(rule.high)
-    return upper - (0 if rule.low is None else scores.n_below(rule.low))
+def tiles_of_rows(axis: Axis, rows: np.ndarray, flagged: np.ndarray) -> list[Tile]:
+    """The tiles of some rows of a run, in their order, with two queries. `flagged` (N,) is over all rows."""
+    image_ids = run_table(axis.run.pk).image_ids[rows].tolist()
+    images = Image.objects.with_place().in_bulk(image_ids)
+    labels = Label.objects.on(image_ids)
+    scores, metric = scores_of(axis.run.pk).ascending, axis.metric
+    return [
+        Tile(
+            images[pk],
+            float(scores[row]),
+            labels.get(pk),
+            bool(flagged[row]),
+            None if metric is None else float(metric[row]),
+        )
+        for pk, row in zip(image_ids, rows.tolist(), strict=True)
+    ]
 
 
-def _page(run: ScoreRun, rule: BandRule, limit: int, after: Position | None) -> QuerySet[Score]:
-    """Rows of one page. Equal scores are told apart by image id, so that none is shown twice or left out."""
-    scores = Score.objects.filter(run=run)
-    if rule.low is not None:
-        scores = scores.filter(score__gte=rule.low)
-    if rule.high is not None and rule.high != float("inf"):
-        scores = scores.filter(score__lt=rule.high)
+def _start(axis: Axis, rule: BandRule, after: Position) -> int:
+    """How many rows of the band do not lie behind a position."""
+    keys, ids = axis.goodness[rule.rows], run_table(axis.run.pk).image_ids[rule.rows]
     if rule.ascending:
-        if after:
-            scores = scores.filter(score__gte=after.score).exclude(score=after.score, image__lte=after.image_id)
-        return scores.order_by("score", "image_id")[:limit]
-    if after:
-        scores = scores.filter(score__lte=after.score).exclude(score=after.score, image__gte=after.image_id)
-    return scores.order_by("-score", "-image_id")[:limit]
+        behind = (keys > after.score) | ((keys == after.score) & (ids > after.image_id))
+    else:
+        behind = (keys < after.score) | ((keys == after.score) & (ids < after.image_id))
+    return len(keys) - int(behind.sum())
+
+
+@lru_cache(maxsize=8)  # the bands of one drag ask again and again
+def _margins(run_id: int, condition: Condition) -> np.ndarray:
+    """(N,) how far each value lies within the nearer limit, negative outside of it.
+
+    Without limits, how near it lies to the median: both ends of the data come first.
+    """
+    values = metric_values(run_id, condition.column, condition.unit).astype(np.float64)
+    if np.isnan(values).all():
+        return np.full(len(values), UNDEFINED)
+    margin = np.full(len(values), UNDEFINED)
+    if condition.low is None and condition.high is None:
+        margin = -np.abs(values - np.nanmedian(values))
+    if condition.low is not None:
+        margin = np.minimum(margin, values - condition.low)
+    if condition.high is not None:
+        margin = np.minimum(margin, condition.high - values)
+    return np.where(np.isnan(values), UNDEFINED, margin)
 
 
 def views_of(channels: Sequence[object]) -> list[tuple[str, str]]:

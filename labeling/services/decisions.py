@@ -18,9 +18,17 @@ class Decision:
 
 
 def decide(
-    image: Image, score: float | None, label: Label | None, names: Mapping[int, str], cutoff: float | None
+    image: Image,
+    score: float | None,
+    label: Label | None,
+    names: Mapping[int, str],
+    cutoff: float | None,
+    broken_conditions: str = "",
 ) -> Decision:
-    """A label beats the score, unsure follows it, broken images are out. `names`: printed names by user id."""
+    """A label beats the score, unsure follows it, broken images are out.
+
+    `names` are printed names by user id; `broken_conditions` what the rule says of the image's metrics, in words.
+    """
     if image.state != Image.State.READY:
         return Decision(False, QCSetImage.DecidedBy.ERROR, image.problem)
     if label and label.verdict in (Verdict.GOOD, Verdict.BAD):
@@ -32,9 +40,12 @@ def decide(
         return Decision(None, None, f"not scored yet{unsure}")
     if cutoff is None:
         return Decision(None, None, f"score {score:.4f}, no cutoff is saved yet{unsure}")
+    if score >= cutoff and broken_conditions:
+        return Decision(False, QCSetImage.DecidedBy.SCORE, f"{broken_conditions}{unsure}")
     kept = score >= cutoff
     side = "not below" if kept else "below"
-    reason = f"score {score:.4f} is {side} the cutoff {cutoff:.4f}{unsure}"
+    also = f", {broken_conditions}" if broken_conditions else ""
+    reason = f"score {score:.4f} is {side} the cutoff {cutoff:.4f}{also}{unsure}"
     return Decision(kept, QCSetImage.DecidedBy.SCORE, reason)
 
 

@@ -11,6 +11,7 @@ from django.db.models import F, FilteredRelation, FloatField, Q, QuerySet, Value
 from labeling.models import Cutoff, Experiment, Image, Label, ScoreKind, ScoreRun, Verdict
 from labeling.services.cutoffs import cutoff_in_force
 from labeling.services.decisions import decide, printed_names
+from labeling.services.rules import Judge, conditions_of
 from labeling.services.scores import parts_of
 
 
@@ -25,6 +26,7 @@ class Basis:
     cutoff: Cutoff | None
     isolation_run: ScoreRun | None = None
     blended_run: ScoreRun | None = None
+    judge: Judge | None = None
 
     @property
     def cutoff_value(self) -> float | None:
@@ -34,6 +36,10 @@ class Basis:
     def score_field(self) -> str:
         """Which score of an image the cutoff is compared with: the name of the annotation of `with_scores`."""
         return "blended_score" if self.run and self.run.kind == ScoreKind.BLENDED else "isolation_score"
+
+    def broken_conditions(self, image_id: int) -> str:
+        """What the saved rule says of an image's metrics, in words; empty while it breaks none."""
+        return self.judge.why(image_id) if self.judge else ""
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,10 @@ def basis_of(experiment: Experiment) -> Basis:
     runs = ScoreRun.objects.defer("vector")
     isolation_run = runs.latest_of(experiment)
     cutoff = cutoff_in_force(experiment, isolation_run)
+    judge = Judge(experiment, cutoff.run_id, conditions_of(cutoff.conditions)) if cutoff else None
     if cutoff and cutoff.run.kind == ScoreKind.BLENDED:
-        return Basis(cutoff.run, cutoff, isolation_run, cutoff.run)
-    return Basis(isolation_run, cutoff, isolation_run, runs.latest_of(experiment, ScoreKind.BLENDED))
+        return Basis(cutoff.run, cutoff, isolation_run, cutoff.run, judge)
+    return Basis(isolation_run, cutoff, isolation_run, runs.latest_of(experiment, ScoreKind.BLENDED), judge)
 
 
 def with_scores(images: QuerySet[Image], basis: Basis) -> QuerySet[Image]:
@@ -161,12 +168,13 @@ def _facts_of(
     image: Image, label: Label | None, names: Mapping[int, str], basis: Basis, parts: Mapping[str, float]
 ) -> ImageFacts:
     score, cutoff = getattr(image, basis.score_field), basis.cutoff_value
+    broken = basis.broken_conditions(image.pk)
     return ImageFacts(
         image=image,
         isolation_score=image.isolation_score,  # type: ignore[attr-defined] # with_scores
         label=label,
-        flagged=None if score is None or cutoff is None else score < cutoff,
-        reason=decide(image, score, label, names, cutoff).reason,
+        flagged=None if score is None or cutoff is None else score < cutoff or bool(broken),
+        reason=decide(image, score, label, names, cutoff, broken).reason,
         blended_score=image.blended_score,  # type: ignore[attr-defined]
         uncertainty=parts.get("uncertainty"),
         disagreement=parts.get("disagreement"),

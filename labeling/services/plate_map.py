@@ -28,6 +28,7 @@ from labeling.models import (
 )
 from labeling.services.cutoffs import AUTOMATIC
 from labeling.services.image_facts import Basis
+from labeling.services.rules import conditions_of, ids_breaking
 from labeling.statistics.guard import LosingClass, PlateOfClasses, losing_classes
 from labeling.statistics.patterns import Pattern, find_patterns
 from labeling.statistics.wells import PlateCounts
@@ -160,7 +161,10 @@ def losses_by_cutoff(experiment: Experiment, basis: Basis, value: float | None =
         value = AUTOMATIC[run.kind] if basis.cutoff is None else basis.cutoff.value
     below = Score.objects.filter(run=run, score__lt=value, image__state=Image.State.READY)
     losses = _counted(below.values_list("well_id", "image__site"))
-    for place, change in _decided_by_hand(experiment, run, value):
+    broken = _breaking_conditions(basis, run)
+    above = Score.objects.filter(run=run, score__gte=value, image__in=broken, image__state=Image.State.READY)
+    losses.update(_counted(above.values_list("well_id", "image__site")) if broken else {})
+    for place, change in _decided_by_hand(experiment, run, value, set(broken)):
         losses[place] += change
     return losses
 
@@ -214,6 +218,13 @@ def _mean_metric(metric_set_id: int, position: int, n_measured: int) -> dict[int
     return dict(rows)
 
 
+def _breaking_conditions(basis: Basis, run: ScoreRun) -> list[int]:
+    """Images that the saved rule's conditions beside the score take out."""
+    if basis.cutoff is None or basis.cutoff.run_id != run.pk:
+        return []
+    return ids_breaking(run.pk, conditions_of(basis.cutoff.conditions))
+
+
 def _counted(rows: Iterable) -> Counter[tuple[int, int]]:
     return Counter({(well_id, site): n for well_id, site, n in rows.order_by().annotate(n=Count("pk"))})  # type: ignore[attr-defined]
 
@@ -223,8 +234,10 @@ def _labels(experiment: Experiment):
     return Label.objects.filter(pk__in=in_force.values("pk")).exclude(verdict=Verdict.WITHDRAWN)
 
 
-def _decided_by_hand(experiment: Experiment, run: ScoreRun, value: float) -> list[tuple[tuple[int, int], int]]:
-    """Where a label takes a field out that its score keeps (+1), or keeps one that its score takes out (-1)."""
+def _decided_by_hand(
+    experiment: Experiment, run: ScoreRun, value: float, broken: set[int]
+) -> list[tuple[tuple[int, int], int]]:
+    """Where a label takes a field out that its score keeps (+1), or keeps one that they take out (-1)."""
     labels = list(
         _labels(experiment)
         .filter(verdict__in=(Verdict.GOOD, Verdict.BAD), image__state=Image.State.READY)
@@ -233,7 +246,7 @@ def _decided_by_hand(experiment: Experiment, run: ScoreRun, value: float) -> lis
     scores = dict(Score.objects.filter(run=run, image__in=[pk for pk, *_ in labels]).values_list("image_id", "score"))
     changes = []
     for image_id, well_id, site, verdict in labels:
-        is_below = image_id in scores and scores[image_id] < value
-        if is_below != (verdict == Verdict.BAD):
-            changes.append(((well_id, site), -1 if is_below else 1))
+        is_flagged = image_id in broken or (image_id in scores and scores[image_id] < value)
+        if is_flagged != (verdict == Verdict.BAD):
+            changes.append(((well_id, site), -1 if is_flagged else 1))
     return changes

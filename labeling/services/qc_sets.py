@@ -31,6 +31,7 @@ from labeling.services.cutoffs import current_run, cutoff_in_force, deciding_cut
 from labeling.services.decisions import decide, printed_names
 from labeling.services.manifests import freeze
 from labeling.services.plate_map import losses_of_set, map_of, warnings_of
+from labeling.services.rules import Judge, conditions_of
 
 BATCH = 5000
 WRONG_PASSWORDS = 5
@@ -241,10 +242,11 @@ def _decisions(qc_set: QCSet) -> Iterator[QCSetImage]:
         .order_by("id")
     )
     names = printed_names()
+    judge = Judge(qc_set.experiment, qc_set.run_id, conditions_of(qc_set.cutoff.conditions))
     for image in images.iterator(chunk_size=BATCH):
         label = labels.get(image.pk)
         score = image.blended if qc_set.run.kind == ScoreKind.BLENDED else image.isolation
-        decision = decide(image, score, label, names, qc_set.cutoff.value)
+        decision = decide(image, score, label, names, qc_set.cutoff.value, judge.why(image.pk))
         yield QCSetImage(
             qc_set=qc_set,
             image=image,

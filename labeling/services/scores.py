@@ -61,7 +61,7 @@ def store_scores(
     scores = scores.astype("<f4")  # as the database keeps them, so that rows and vector agree to the bit
     wells, plates = _places_of(experiment, image_ids)
     plate_ids = np.unique(plates)
-    order = np.argsort(scores, kind="stable")
+    order = np.lexsort((image_ids, scores))  # as the index on (run, score, image) has them
     plate_index = np.searchsorted(plate_ids, plates).astype("<u2")
     run = ScoreRun.objects.create(
         experiment=experiment,

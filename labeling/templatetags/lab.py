@@ -9,8 +9,10 @@ from typing import Any
 from django import template
 from django.urls import reverse
 
-from labeling.models import Image, Job
+from labeling.models import Cutoff, Image, Job
+from labeling.services.cutoffs import CutoffChoice
 from labeling.services.jobs import rate_per_s, seconds_left
+from labeling.services.rules import conditions_of
 
 register = template.Library()
 THIN_SPACE, MINUS = "\u202f", "\u2212"
@@ -76,8 +78,26 @@ def pace(job: Job) -> str:
 
 
 @register.simple_tag
-def thumbnail_url(image: Image, display_version: int, view: str) -> str:
-    return reverse("thumbnail", args=[image.pk, display_version, view])
+def thumbnail_url(image: Image, display_version: int, view: str, contrast: str = "common") -> str:
+    name = "own_thumbnail" if contrast == "own" else "thumbnail"
+    return reverse(name, args=[image.pk, display_version, view])
+
+
+@register.simple_tag(takes_context=True)
+def rule_words(context: dict[str, Any], cutoff: Cutoff) -> str:
+    """A cutoff with its conditions: `−0.5000 (by hand) or saturated > 1 % in DNA`."""
+    by_score = [] if cutoff.how == Cutoff.How.UNUSED else [f"{score(cutoff.value, 4)} ({cutoff.how})"]
+    channels = [channel.name for channel in context["experiment"].channels.all()] if cutoff.conditions else []
+    conditions = [condition.in_words(channels) for condition in conditions_of(cutoff.conditions)]
+    return " or ".join([*by_score, *conditions])
+
+
+@register.simple_tag(takes_context=True)
+def rule_query(context: dict[str, Any], choice: CutoffChoice, **changes: Any) -> str:
+    """The query string of this page with that rule in it, so that pages that follow show the same."""
+    score_part = dict.fromkeys(("value", "percent", "automatic", "unused", "low", "high", "reason", "name"))
+    rule = choice.as_query()
+    return query(context, **{**score_part, **rule, "also": rule["also"] or [""], **changes})
 
 
 @register.simple_tag(takes_context=True)
@@ -86,7 +106,9 @@ def query(context: dict[str, Any], **changes: Any) -> str:
     parameters = context["request"].GET.copy()
     for name, value in changes.items():
         parameters.pop(name, None)
-        if value is not None:
+        if isinstance(value, list):
+            parameters.setlist(name, value)
+        elif value is not None:
             parameters[name] = value
     return f"?{parameters.urlencode()}"
 

@@ -12,7 +12,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 
 from imaging.measure import COMPOSITE
-from imaging.previews import DisplayRange, colour_jpeg, grey_jpeg, shrink
+from imaging.previews import DisplayRange, colour_jpeg, grey_jpeg, shrink, stretch_jpeg
 from imaging.reading import UnreadableImage, read_plane
 from labeling.models import Channel, Defect, Image, Label
 from labeling.problems import BadValue
@@ -70,6 +70,20 @@ def thumbnail(request: HttpRequest, pk: int, display_version: int, view: str) ->
         raise Http404(f"Image {pk} has no thumbnail {view} yet.") from None
     patch_cache_control(response, private=True, immutable=True, max_age=A_YEAR)
     return response
+
+
+@require_GET
+@requires(Action.LOOK)
+@cache_control(private=True, immutable=True, max_age=A_YEAR)
+def own_thumbnail(request: HttpRequest, pk: int, display_version: int, view: str) -> HttpResponse:
+    """The thumbnail stretched to its own range, for faint images."""
+    found = get_object_or_404(Image.objects.only("experiment_id"), pk=pk)
+    path = thumbnails.path_of(found.experiment_id, display_version, pk, view)
+    try:
+        with default_storage.open(path) as file:
+            return HttpResponse(stretch_jpeg(file.read()), content_type=mimetypes.types_map[".jpg"])
+    except (FileNotFoundError, ValueError):
+        raise Http404(f"Image {pk} has no thumbnail {view} yet.") from None
 
 
 @require_GET

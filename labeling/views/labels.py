@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -81,8 +83,15 @@ def _view(request: HttpRequest, experiment: Experiment) -> str:
 
 
 def tile_of(image: Image) -> Tile:
-    """The image with its label and the score that decides on it."""
-    basis = basis_of(Experiment(pk=image.experiment_id))
-    found = with_scores(Image.objects.filter(pk=image.pk), basis).get()
-    facts = facts_of_page([found], basis)[0]
-    return Tile(image, getattr(found, basis.score_field), facts.label, bool(facts.flagged))
+    """The image with its label, the score that decides on it, and its side of the saved rule."""
+    return tiles_of(image.experiment, [image])[image.pk]
+
+
+def tiles_of(experiment: Experiment, images: Sequence[Image]) -> dict[int, Tile]:
+    """The tiles of a few images by id, with as many queries for all of them together as for one."""
+    basis = basis_of(experiment)
+    scored = with_scores(Image.objects.with_place().filter(pk__in=[image.pk for image in images]), basis)
+    return {
+        facts.image.pk: Tile(facts.image, getattr(facts.image, basis.score_field), facts.label, facts.flagged)
+        for facts in facts_of_page(list(scored), basis)
+    }

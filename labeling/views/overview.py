@@ -153,7 +153,7 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
     n_left = n_images - n_broken - n_measured
     run = ScoreRun.objects.defer("vector").latest_of(experiment)
     cutoff = cutoff_in_force(experiment, run)
-    preview = preview_cutoff(cutoff.run, CutoffChoice(cutoff.value, cutoff.how)) if cutoff else None
+    preview = preview_cutoff(cutoff.run, CutoffChoice.of(cutoff)) if cutoff else None
     signed = experiment.qc_sets.filter(state=QCSet.State.APPROVED).first()
     jobs = list(experiment.jobs.all()[:5])
     steps = [

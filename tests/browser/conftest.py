@@ -6,12 +6,16 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from imaging.previews import DisplayRange, grey_jpeg
 from imaging.simulate import PlateRecipe, write_plate
 from labeling.models import Experiment, User
+from labeling.services import thumbnails
 from tests.conftest import PASSWORD, ROOT
+from tests.factories import make_scored_experiment
 
 SCREENSHOTS = ROOT / "var" / "screenshots"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -71,6 +75,18 @@ def demo_plate(scientist: User, tmp_path) -> Experiment:
     folder = tmp_path / "plate"
     write_plate(PlateRecipe(rows=8, columns=12, sites=1, size=(160, 160)), folder)
     return ensure_scored("Demo plate", folder, by=scientist)
+
+
+@pytest.fixture
+def drawn_plate(scientist: User) -> Experiment:
+    """48 scored images with thumbnails and no files: made in a moment, for what happens in the browser."""
+    experiment = make_scored_experiment(scientist, name="Drawn plate", rows=4, columns=6)
+    channels = list(experiment.channels.all())
+    for n, image in enumerate(experiment.images.all()):
+        picture = grey_jpeg(np.full((64, 64), 5 * n, np.float32), DisplayRange(0, 255))
+        names = ["composite", *(channel.name for channel in channels)]
+        thumbnails.store(experiment, experiment.display_version, image.pk, dict.fromkeys(names, picture), channels)
+    return experiment
 
 
 def log_in(page: Page, username: str) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from labeling.models import AuditEvent, Cutoff, ScoreRun
 from labeling.problems import BadValue, Conflict
-from labeling.services.bands import read_band, rules_for
-from labeling.services.cutoffs import choose_cutoff, current_run, preview_cutoff, save_cutoff
+from labeling.services.bands import Axis, read_band, rules_for
+from labeling.services.cutoffs import choose_cutoff, current_run, flagged_rows, preview_cutoff, save_cutoff
 from labeling.services.image_facts import all_facts, basis_of
 from labeling.services.qc_sets import draft_qc_set
 from labeling.services.scores import scores_of
@@ -165,9 +165,11 @@ def test_flagged_is_the_same_everywhere_however_near_the_cutoff(scientist, n):
     expected = {score.image_id for score in run.scores.all() if float(np.float32(score.score)) < cutoff}
 
     saved = save_cutoff_at(experiment, cutoff, by=scientist)
-    bands = {name: read_band(run, rule, cutoff, limit=50) for name, rule in rules_for(run, cutoff, None).items()}
+    choice = choose_cutoff(run, value=repr(cutoff))
+    flags = flagged_rows(run, choice)
+    bands = {name: read_band(Axis(run), rule, flags, limit=50) for name, rule in rules_for(run, choice, None).items()}
     decisions = draft_qc_set(experiment, by=scientist).decisions
-    preview = preview_cutoff(run, choose_cutoff(run, value=repr(cutoff)))
+    preview = preview_cutoff(run, choice)
 
     assert saved.n_flagged == preview.flagged == bands["bad"].total == len(expected)
     assert ids_of(bands, "bad") == expected

@@ -95,3 +95,34 @@ def test_the_history_shows_every_cutoff_newest_first(
     assert [row["reason"] for row in rows] == ["try -0.50", "try -0.55", "try -0.60"]
     with django_assert_num_queries(3):  # experiment, channels, cutoffs
         as_scientist.get(f"{address}/cutoffs/")
+
+
+def test_a_rule_of_several_conditions_is_tried_saved_and_listed(as_scientist, address, experiment):
+    also = "raw,,1.0,CellQC_SaturatedPercent_DNA"
+    tried = as_scientist.get(f"{address}/cutoff-preview/?value=-0.6&also={also}").json()
+    plain = as_scientist.get(f"{address}/cutoff-preview/?value=-0.6").json()
+    assert tried["flagged"] > plain["flagged"]
+    body = {
+        "value": -0.6,
+        "conditions": [{"column": "CellQC_SaturatedPercent_DNA", "high": 1.0}],
+        "name": "bright",
+        "reason": "camera too bright",
+    }
+    saved = as_scientist.post(f"{address}/cutoffs/", body, content_type="application/json")
+    assert saved.status_code == 201
+    assert saved.json()["flagged"] == tried["flagged"]
+    assert saved.json()["conditions"] == [
+        {"column": "CellQC_SaturatedPercent_DNA", "unit": "raw", "low": None, "high": 1.0}
+    ]
+    assert walk(as_scientist, f"{address}/cutoffs/")[0]["name"] == "bright"
+    flagged = walk(as_scientist, f"{address}/images/?flagged=true")
+    kept = walk(as_scientist, f"{address}/images/?flagged=false")
+    assert (len(flagged), len(flagged) + len(kept)) == (tried["flagged"], 12)
+    assert any("saturated" in image["reason"] for image in flagged)
+
+
+def test_a_condition_that_makes_no_sense_is_refused_in_a_sentence(as_scientist, address):
+    body = {"value": -0.6, "conditions": [{"column": "CellQC_Beauty_DNA", "low": 1}], "reason": "r"}
+    answer = as_scientist.post(f"{address}/cutoffs/", body, content_type="application/json")
+    assert answer.status_code == 400
+    assert "has no metric 'CellQC_Beauty_DNA'" in answer.json()["detail"]

@@ -1,9 +1,10 @@
 """An image whose score is exactly the cutoff is on the same side everywhere: counts, lists, bands, QC sets."""
 
+import numpy as np
 import pytest
 
 from labeling.models import ScoreRun
-from labeling.services.bands import BandRule, read_band
+from labeling.services.bands import Axis, BandRule, read_band
 from labeling.services.cutoffs import choose_cutoff, preview_cutoff, save_cutoff
 from labeling.services.qc_sets import draft_qc_set
 from tests.factories import add_scores, make_scored_experiment
@@ -26,9 +27,11 @@ def test_a_qc_set_puts_out_what_the_preview_flagged(as_scientist, scientist, see
 def test_a_band_shows_each_image_once(scientist, ascending):
     experiment = make_scored_experiment(scientist)
     run = add_scores(experiment, by=scientist, seed=5)
-    rule, after, seen = BandRule("all", "All", "", None, None, ascending), None, []
+    axis, flagged = Axis(run), np.zeros(12, bool)
+    rows = axis.order if ascending else axis.order[::-1]
+    rule, after, seen = BandRule("all", "All", "", rows, ascending), None, []
     for _ in range(12):
-        band = read_band(run, rule, -0.5, limit=1, after=after)
+        band = read_band(axis, rule, flagged, limit=1, after=after)
         seen += [tile.image.pk for tile in band.tiles]
         after = band.next
     assert after is None

@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from labeling.models import Cutoff, ScoreRun, User
+from labeling.models import Cutoff, ModelVersion, ScoreRun, User
 from labeling.services.labels import NewLabel, label_images
-from labeling.services.scores import scores_of
+from labeling.services.run_tables import metric_values, run_table
+from labeling.services.scores import scores_of, store_scores
 from tests.factories import add_scores, make_experiment, make_scored_experiment, save_cutoff_at
 from tests.labeling.pages.conftest import HTMX, text_of, told
 
@@ -57,10 +58,12 @@ def test_every_image_is_one_tile(experiment, as_scientist):
 
 def test_a_cutoff_tried_shows_what_would_change(experiment, scientist, as_scientist):
     save_cutoff_at(experiment, -0.5, by=scientist)
-    more = review(as_scientist, experiment, "?value=-0.45").context["bands"]
-    assert (more[0].name, more[0].title) == ("changes", "Would fall out")
-    less = review(as_scientist, experiment, "?value=-0.6").context["bands"]
-    assert less[0].title == "Would come back"
+    more = review(as_scientist, experiment, "?value=-0.4").context["bands"]
+    assert (more[0].name, more[0].title) == ("out", "Would fall out")
+    less = review(as_scientist, experiment, "?value=-0.7").context["bands"]
+    assert (less[0].name, less[0].title) == ("back", "Would come back")
+    old = review(as_scientist, experiment, "?value=-0.7&band=changes").context["bands"]
+    assert [band.name for band in old] == ["back"]
 
 
 def test_percent_says_that_the_share_is_an_input(experiment, as_scientist):
@@ -152,12 +155,113 @@ def test_the_page_costs_the_same_for_many_images(scientist, as_scientist, django
     for columns in (8, 16):
         experiment = make_scored_experiment(scientist, name=str(columns), plates=(str(columns),), columns=columns)
         save_cutoff_at(experiment, -0.5, by=scientist)
-        scores_of(ScoreRun.objects.latest_of(experiment).pk)
-        # Session, person, roles; experiment, run, cutoff, channels; tiles and labels of three bands; history.
-        with django_assert_num_queries(14):
+        review(as_scientist, experiment)  # a process reads the numbers of a run once
+        # Session, person, roles; experiment, channels, runs, models, cutoff; tiles, labels; scores, history, names.
+        with django_assert_num_queries(17):
             review(as_scientist, experiment)
-        with django_assert_num_queries(13):  # no history
+        with django_assert_num_queries(12):  # no history
             review(as_scientist, experiment, headers=HTMX)
+
+
+# --- along a metric -------------------------------------------------------------------------------------
+
+SATURATED = "CellQC_SaturatedPercent_DNA"
+ALSO = f"raw,,1.0,{SATURATED}"
+
+
+def test_along_a_metric_both_limits_are_shown_and_kept_by_a_plain_form(experiment, as_scientist):
+    response = review(as_scientist, experiment, f"?axis={SATURATED}&unit=z&low=-1.5&high=0.5&unused=1")
+    choice = response.context["choice"]
+    assert [str(one) for one in choice.conditions] == [f"z,-1.5,0.5,{SATURATED}"]
+    assert choice.how == "unused"
+    assert set(response.context["places"]) == {"low", "high"}
+    assert sum(bar.count for bar in response.context["bars"]) == 12
+    shown = text_of(response)
+    assert "saturated &lt; -1.5 robust SD or &gt; 0.5 robust SD in DNA" in shown
+    assert "In robust SDs from the median of its plate." in shown
+
+
+def test_empty_limits_take_the_condition_out(experiment, as_scientist):
+    response = review(as_scientist, experiment, f"?axis={SATURATED}&low=&high=&value=-0.5&also={ALSO}")
+    assert response.context["choice"].conditions == ()
+
+
+def test_an_address_with_a_rule_holds_all_of_it(run, scientist, as_scientist):
+    save(as_scientist, run, also=[ALSO])
+    saved = review(as_scientist, run.experiment).context["choice"]
+    assert [str(one) for one in saved.conditions] == [ALSO]
+    assert review(as_scientist, run.experiment, "?value=-0.5").context["choice"].conditions == ()
+    again = review(as_scientist, run.experiment, f"?also={ALSO}").context["choice"]
+    assert (again.value, again.how, len(again.conditions)) == (-0.55, "by hand", 1)
+
+
+def test_a_rule_is_saved_with_a_plain_form_and_brought_back_from_the_history(run, as_scientist):
+    response = save(as_scientist, run, value="", unused="1", also=[ALSO, ""], name="bright")
+    first = Cutoff.objects.get()
+    assert (first.how, first.name, first.conditions[0]["high"]) == ("unused", "bright", 1)
+    assert told(response) == [f"Rule 'bright' is saved: {first.n_flagged} of 12 flagged."]
+    save(as_scientist, run)
+    page = review(as_scientist, run.experiment)
+    back = [row["back"] for row in page.context["history"]][1]
+    assert [row["cutoff"] for row in page.context["named"]] == [first]
+    again = review(as_scientist, run.experiment, f"?{back}")
+    assert [str(one) for one in again.context["choice"].conditions] == [ALSO]
+    assert 'value="back to “bright” of Grace Plate, ' in text_of(again)
+
+
+def test_a_blended_score_is_reviewed_once_there_is_one(experiment, run, scientist, as_scientist):
+    assert review(as_scientist, experiment, "?score=blended").status_code == 400
+    model = ModelVersion.objects.create(
+        experiment=experiment, number=1, weights_sha256="0" * 64, recipe={}, report={}, created_by=scientist
+    )
+    blended = store_scores(
+        experiment,
+        kind="blended",
+        image_ids=run_table(run.pk).image_ids,
+        scores=np.linspace(0, 1, 12),
+        metric_set=run.metric_set,
+        parameters={},
+        seed=1,
+        by=scientist,
+        model_version=model,
+    )
+    response = review(as_scientist, experiment, "?axis=score:blended")
+    assert (response.context["run"], response.context["choice"].value) == (blended, 0.5)
+    assert response.context["preview"].flagged == 6
+    assert "Blended score, 0 to 1" in text_of(response)
+    save(as_scientist, blended, score="blended", value="0.3")
+    assert Cutoff.objects.get().run == blended
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("?axis=CellQC_Beauty", "has no metric &#x27;CellQC_Beauty&#x27;."),
+        (f"?axis={SATURATED}&unit=mile", "&#x27;mile&#x27; is no unit of a metric; use raw or z."),
+        (f"?axis={SATURATED}&low=3&high=1", "but the first is larger."),
+        ("?also=5", "is no condition; it reads unit,low,high,metric."),
+        ("?contrast=loud", "&#x27;loud&#x27; is no contrast; use common or own."),
+    ],
+)
+def test_a_rule_that_makes_no_sense_gives_a_sentence(experiment, as_scientist, query, sentence):
+    response = review(as_scientist, experiment, query)
+    assert response.status_code == 400
+    assert sentence in text_of(response)
+
+
+def test_the_browser_gets_a_metric_in_the_order_of_the_scores(run, as_scientist):
+    response = as_scientist.get(f"/scores/{run.pk}/metric.bin?column={SATURATED}&unit=z")
+    assert np.frombuffer(response.content, "<f4").tolist() == metric_values(run.pk, SATURATED, "z").tolist()
+    assert "immutable" in response["Cache-Control"]
+    assert as_scientist.get(f"/scores/{run.pk}/metric.bin?column=x").status_code == 400
+
+
+def test_channel_and_contrast_are_remembered(experiment, scientist, as_scientist):
+    review(as_scientist, experiment, "?view=1&contrast=own")
+    shown = review(as_scientist, experiment)
+    assert (shown.context["view"], shown.context["contrast"]) == ("1", "own")
+    image = experiment.images.first()
+    assert f"/images/{image.pk}/thumbnail/v1/own/1.jpg" in text_of(shown)
 
 
 # --- the vector -----------------------------------------------------------------------------------------
