@@ -100,6 +100,7 @@ def test_without_wait_the_worker_takes_the_table_and_scores(run, table, worker, 
     jobs = Job.objects.order_by("id")
     assert [(job.kind, job.state) for job in jobs] == [
         ("import", "succeeded"),
+        ("measure", "succeeded"),  # which says that there is no file
         ("score", "succeeded"),
     ]
     assert (jobs[0].done, jobs[0].total) == (12, 12)
