@@ -11,7 +11,8 @@ import numpy as np
 from django.contrib.auth.models import Group
 from django.db import connection
 
-from imaging.layouts import LAYOUTS, PlaneSource, Understood
+from imaging import headers
+from imaging.layouts import LAYOUTS, Listing, PlaneSource, Understood, reading
 from imaging.metrics import METRIC_SET_VERSION, metric_columns
 from imaging.reading import PlaneFacts
 from imaging.wells import WellPosition
@@ -80,8 +81,9 @@ def ingest_planes(name: str, planes: list[PlaneSource], *, by: User) -> Experime
     experiment = create_experiment(name, by=by)
     understood = Understood(next(iter(LAYOUTS.values())), planes, [], 0, "made for a benchmark", list(CHANNELS))
     with (
-        patch.object(ingest, "read_layout", lambda *_, **__: understood),
-        patch.object(ingest, "inspect", lambda *_: FACTS),
+        patch.object(reading, "listing_for", lambda *_: Listing(f"/plates/{name}", [], [])),
+        patch.object(reading, "read_listing", lambda *_, **__: understood),
+        patch.object(headers, "inspect", lambda *_: FACTS),
     ):
         ingest.ingest_source(experiment, f"/plates/{name}", by=by)
     return experiment

@@ -122,7 +122,7 @@ def requests_of(client: Client, experiment: Experiment, seed: int) -> Iterator[A
             continue
         yield page(f"page {name}", target, address, lambda n: {})
     yield Asked("label save", 50, label)
-    queue = reverse("api:queue", args=[experiment.pk])
+    queue = f"/api/v1/experiments/{experiment.pk}/queue/"
     yield page("next in queue", 50, queue, lambda n: {"limit": 1})
     yield page("next 20 in queue", 50, queue, lambda n: {"limit": 20})
     yield Asked(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from django.utils import timezone
 
 from labeling.models import Experiment, Image, ImageFile, Plate, RefusedFile, Well
+from labeling.services.binary_copy import copy_objects
 
 BATCH = 2000
 
@@ -27,18 +28,17 @@ def add_images(
     places: Iterable[tuple[int, int, int, int]],
 ) -> None:
     """Images of a plate by row, column, site and timepoint, none of which may be there."""
-    Image.objects.bulk_create(
+    copy_objects(
         [
             Image(experiment=experiment, plate=plate, well=wells[row, column], site=site, timepoint=timepoint)
             for row, column, site, timepoint in places
-        ],
-        batch_size=BATCH,
+        ]
     )
 
 
 def add_files(files: Sequence[ImageFile]) -> None:
-    """Files whose Image and channel have none. Their ids are set."""
-    ImageFile.objects.bulk_create(files, batch_size=BATCH)
+    """Files whose Image and channel have none. Their ids are not set."""
+    copy_objects(files)
 
 
 def change_addresses(files: Iterable[ImageFile]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from imaging.headers import why_incomplete
 from imaging.reading.projections import MARK as PROJECTION
@@ -42,13 +42,13 @@ def store_refusals(experiment: Experiment, refused: Sequence[RefusedFile]) -> No
 
 def resolve_taken(experiment: Experiment, files: Sequence[ImageFile]) -> None:
     """Close the refusals of what is taken now: it was mended, or another file took the place of the refused one."""
-    if not _open(experiment).exists():
+    still_open = list(_open(experiment).values_list("pk", "uri", "image_id", "channel_id"))
+    if not still_open:
         return
-    taken = ImageFile.objects.filter(
-        pk__in=[file.pk for file in files], image=OuterRef("image"), channel=OuterRef("channel")
-    )
-    over = _open(experiment).filter(Q(uri__in=[file.uri for file in files]) | Exists(taken))
-    close_refusals(list(over.values_list("pk", flat=True)))
+    # Compared here: the open ones are few, the files of a plate may be 125,000.
+    uris = {file.uri for file in files}
+    places = {(file.image_id, file.channel_id) for file in files}
+    close_refusals([pk for pk, uri, *place in still_open if uri in uris or tuple(place) in places])
 
 
 def resolve_gone(experiment: Experiment, root: str, refused: Iterable[RefusedFile]) -> int:
@@ -70,17 +70,16 @@ def resolve_gone(experiment: Experiment, root: str, refused: Iterable[RefusedFil
 def find_incomplete(experiment: Experiment, channels: dict[str, Channel]) -> list[tuple[str, str]]:
     """Write down which Images lack a channel and why, and return them as (name, problem)."""
     names = {channel.pk: channel.name for channel in channels.values()}
+    doubtful = _doubtful(experiment, len(names))
     present: dict[int, set[int]] = defaultdict(set)
-    for image_id, channel_id in ImageFile.objects.filter(image__experiment=experiment).values_list(
-        "image_id", "channel_id"
-    ):
+    for image_id, channel_id in ImageFile.objects.filter(image__in=doubtful).values_list("image_id", "channel_id"):
         present[image_id].add(channel_id)
     reasons: dict[int, dict[str, str]] = defaultdict(dict)
     refused = _open(experiment).filter(image__isnull=False, channel__in=names)
     for image_id, channel_id, reason in refused.values_list("image_id", "channel_id", "reason"):
         reasons[image_id][names[channel_id]] = reason
     incomplete, changed = [], []
-    for image in experiment.images.expecting_files().with_place().iterator(chunk_size=BATCH):
+    for image in experiment.images.filter(pk__in=doubtful).with_place().in_plate_order().iterator(chunk_size=BATCH):
         lacking = [name for pk, name in names.items() if pk not in present[image.pk]]
         problem = why_incomplete(lacking, reasons[image.pk])
         if problem:
@@ -93,6 +92,12 @@ def find_incomplete(experiment: Experiment, channels: dict[str, Channel]) -> lis
             changed.append(image)
     change_problems(changed)
     return incomplete
+
+
+def _doubtful(experiment: Experiment, n_channels: int) -> list[int]:
+    """Images that lack a file, or were said to: all others are complete and need not be looked at."""
+    images = experiment.images.expecting_files().annotate(n_files=Count("files"))
+    return list(images.filter(~Q(n_files=n_channels) | Q(state=Image.State.INCOMPLETE)).values_list("pk", flat=True))
 
 
 def _open(experiment: Experiment) -> QuerySet[RefusedFile]:
