@@ -59,11 +59,12 @@ def test_science_knows_no_web_and_no_database(folder):
 
 
 def test_learners_know_numbers_only():
-    """What learns from numbers needs neither records nor pixels; reasons alone know what each metric is called."""
+    """What learns needs neither records nor pixels: only what a metric is called, and the robust scale rules share."""
     of_imaging = trespasses("training/learners", {"labeling", "cellqc", "imaging"})
     assert sorted(of_imaging) == [
         "training/learners/phenomena.py imports imaging.metrics",
         "training/learners/reasons.py imports imaging.metrics",
+        "training/learners/scaling.py imports imaging.robust",
     ]
     others = [name for path in sources("training/learners") for name in imported(path) if name.startswith("training.")]
     assert [name for name in others if not name.startswith("training.learners")] == []

@@ -8,10 +8,17 @@ import numpy as np
 
 from labeling.models import Experiment, Image, Well
 from labeling.problems import BadValue
-from training.features import FeatureTable
+from training.embedding import reduced_embeddings
+from training.features import FeatureTable, placed_embeddings
+from training.learners.reduce import N_COMPONENTS
 
 # A median and a spread of fewer control fields are chance.
 FEWEST_CONTROLS = 4
+# How a run begins that says it did without the network.
+NO_EMBEDDINGS = "none"
+# Of a plate, before what the network sees may change scores: three for each component. On a real row of 72 fields it
+# put a phenotype above the fibres; on plates of 384 it found more of what is bad (docs/embeddings.md).
+FEWEST_TO_EMBED = 3 * N_COMPONENTS
 
 
 class Scaling(StrEnum):
@@ -54,3 +61,19 @@ def compared_with(
                 f"{FEWEST_CONTROLS}. Apply a plate map, or scale per plate."
             )
     return table.plate_ids, is_control
+
+
+def seen_by_network(
+    experiment: Experiment,
+    table: FeatureTable,
+    scaling: Scaling,
+    groups: np.ndarray,
+    reference: np.ndarray | None,
+    seed: int,
+) -> np.ndarray | None:
+    """Reduced embeddings (N, K), scaled as the metrics are; None where plates are small or images were not seen."""
+    if np.unique(table.plate_ids, return_counts=True)[1].min() < FEWEST_TO_EMBED:
+        return None
+    if scaling == Scaling.PLATE:
+        return placed_embeddings(experiment, table.image_ids)
+    return reduced_embeddings(experiment, table.image_ids, groups, reference, seed=seed)

@@ -8,8 +8,8 @@ import numpy as np
 
 from labeling.models import Experiment, Image, Label, Score, ScoreRun, Verdict, Well
 from labeling.problems import Conflict
-from training.comparison import Scaling, check_scaling, compared_with
-from training.features import embedding_columns, load_features, placed_embeddings
+from training.comparison import NO_EMBEDDINGS, Scaling, check_scaling, compared_with, seen_by_network
+from training.features import embedding_columns, load_features
 from training.learners.scaling import robust_features, varying_columns
 from training.learners.verdicts import Verdicts, Vote, resolve_votes
 
@@ -19,7 +19,7 @@ class LearningTable:
     """The measured, scored Images of an experiment, rows in the order of their ids.
 
     image_ids, plate_ids, well_ids (N,) int64; treatments (N,) text, "" where none is known; features (N, P) float32:
-    metrics as `robust_features` gives them, then what the network sees when it has looked at every Image, named by
+    metrics as `robust_features` gives them, then what the network sees where the run used that, named by
     `columns`; isolation (N,) scores of the run, higher is better.
     """
 
@@ -57,9 +57,11 @@ def learning_table(experiment: Experiment, run: ScoreRun) -> LearningTable:
     treatments = {well.pk: _treatment(well) for well in Well.objects.filter(plate__experiment=experiment)}
     features = robust_features(table.values[:, varying], groups, reference).astype(np.float32)
     columns = tuple(table.columns[n] for n in varying)
-    seen = placed_embeddings(experiment, table.image_ids)
+    seen = None
+    if not run.parameters.get("embeddings", NO_EMBEDDINGS).startswith(NO_EMBEDDINGS):
+        seen = seen_by_network(experiment, table, scaling, groups, reference, run.seed)
     if seen is not None:
-        features, columns = np.hstack([features, seen]), columns + embedding_columns(seen.shape[1])
+        features, columns = np.hstack([features, seen.astype(np.float32)]), columns + embedding_columns(seen.shape[1])
     return LearningTable(
         table.image_ids,
         table.plate_ids,

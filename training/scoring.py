@@ -11,11 +11,18 @@ from labeling.problems import BadValue, Conflict
 from labeling.services.embeddings import current_embedding_set
 from labeling.services.metric_sets import current_metric_set
 from labeling.services.scores import store_scores
-from training.comparison import IN_WORDS, Scaling, check_scaling, compared_with
-from training.embedding import place_by_metrics, reduced_embeddings
-from training.features import FeatureTable, load_features, placed_embeddings
+from training.comparison import (
+    FEWEST_TO_EMBED,
+    IN_WORDS,
+    NO_EMBEDDINGS,
+    Scaling,
+    check_scaling,
+    compared_with,
+    seen_by_network,
+)
+from training.embedding import place_by_metrics
+from training.features import load_features
 from training.learners.isolation import IsolationScorer
-from training.learners.reduce import N_COMPONENTS
 from training.learners.scaling import CLIP
 from training.learning import learning_table
 from training.queue import renew_queue
@@ -23,9 +30,6 @@ from training.queue import renew_queue
 DEFAULT_SEED = 20_080
 # Fewer images than this say nothing about what is usual.
 FEWEST_IMAGES = 4
-# Of a plate, before what the network sees may change scores: three for each component. On a real row of 72 fields it
-# put a phenotype above the fibres; on plates of 384 it found more of what is bad (docs/embeddings.md).
-FEWEST_TO_EMBED = 3 * N_COMPONENTS
 
 
 def score_experiment(
@@ -54,7 +58,7 @@ def score_experiment(
             f"a score compares images and needs at least {FEWEST_IMAGES}."
         )
     groups, reference = compared_with(experiment, table, scaling)
-    seen = _seen_by_network(experiment, table, scaling, groups, reference, seed) if embeddings else None
+    seen = seen_by_network(experiment, table, scaling, groups, reference, seed) if embeddings else None
     scorer = IsolationScorer(random_state=seed)
     try:
         scorer.fit(table.values, groups, reference, seen)
@@ -88,27 +92,11 @@ def score_experiment(
     return run
 
 
-def _seen_by_network(
-    experiment: Experiment,
-    table: FeatureTable,
-    scaling: Scaling,
-    groups: np.ndarray,
-    reference: np.ndarray | None,
-    seed: int,
-) -> np.ndarray | None:
-    """Reduced embeddings (N, K), scaled as the metrics are; None where plates are small or images were not seen."""
-    if np.unique(table.plate_ids, return_counts=True)[1].min() < FEWEST_TO_EMBED:
-        return None
-    if scaling == Scaling.PLATE:
-        return placed_embeddings(experiment, table.image_ids)
-    return reduced_embeddings(experiment, table.image_ids, groups, reference, seed=seed)
-
-
 def _embeddings_in_words(experiment: Experiment, seen: np.ndarray | None, *, asked: bool) -> str:
     """What a run says of the network's part in it."""
     if not asked:
-        return "none: left out on request"
+        return f"{NO_EMBEDDINGS}: left out on request"
     if seen is None:
-        return f"none: not every image was looked at, or a plate has fewer than {FEWEST_TO_EMBED}"
+        return f"{NO_EMBEDDINGS}: not every image was looked at, or a plate has fewer than {FEWEST_TO_EMBED}"
     embedding_set = current_embedding_set(experiment)
     return f"{seen.shape[1]} principal components of {embedding_set.network}, scaled as the metrics"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
 from functools import cache
@@ -54,6 +55,8 @@ def _export(path: Path) -> None:
     from imaging.embeddings.network import load_network
     from imaging.embeddings.planes import SIDE_PX
 
+    # It warns of torchvision, which we do not need, once for each operator.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     torch.onnx.export(
         load_network(),
         (torch.zeros(2, 3, SIDE_PX, SIDE_PX),),

@@ -31,7 +31,7 @@ def test_colour_by_another_value(page: Page, demo_plate, scientist, shot):
     log_in(page, scientist.username)
     page.goto(f"/experiments/{demo_plate.pk}/plates/")
     page.get_by_label("Colour by").select_option("score")
-    expect(page.locator(".legend b")).to_contain_text("mean isolation score")
+    expect(page.locator(".well-legend b")).to_contain_text("mean isolation score")
     shot("plates-score")
     page.locator(".plate-map a").nth(30).hover()
     expect(page.locator("#well-words")).to_contain_text("C07")

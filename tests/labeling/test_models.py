@@ -24,6 +24,7 @@ from labeling.models import (
     Manifest,
     Measurement,
     MetricSet,
+    MetricVector,
     ModelVersion,
     Plate,
     QCSet,
@@ -307,6 +308,9 @@ BROKEN: dict[str, Callable[[SimpleNamespace], object]] = {
         experiment=w.experiment, version=w.metric_set.version, columns=w.metric_set.columns
     ),
     "measured_once_per_set": lambda w: Measurement.objects.create(metric_set=w.metric_set, image=w.image, values=[1.0]),
+    "metric_vector_once": lambda w: [
+        MetricVector.objects.create(run=run, column="DNA", values=b"") for run in [a_run(w)] * 2
+    ],
     "embedding_set_once": twice(an_embedding_set),
     "embedded_once_per_set": lambda w: [
         Embedding.objects.create(embedding_set=embedding_set, image=w.image, vector=b"")

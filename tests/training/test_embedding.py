@@ -23,7 +23,7 @@ D = 10
 @pytest.fixture
 def experiment(scientist, monkeypatch) -> Experiment:
     """Two plates of 60 measured images each, taken for large enough."""
-    monkeypatch.setattr("training.scoring.FEWEST_TO_EMBED", 60)
+    monkeypatch.setattr("training.comparison.FEWEST_TO_EMBED", 60)
     return make_scored_experiment(scientist, plates=("A", "B"), rows=5, columns=6, sites=2)
 
 
@@ -62,7 +62,7 @@ def test_what_only_the_network_sees_lowers_the_score(experiment, scientist):
 
 
 def test_small_plates_are_scored_by_metrics(experiment, scientist, monkeypatch):
-    monkeypatch.setattr("training.scoring.FEWEST_TO_EMBED", 61)
+    monkeypatch.setattr("training.comparison.FEWEST_TO_EMBED", 61)
     embed(experiment)
     assert score_experiment(experiment, by=scientist).parameters["embeddings"].startswith("none: ")
 
