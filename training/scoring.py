@@ -11,8 +11,8 @@ from labeling.problems import BadValue, Conflict
 from labeling.services.embeddings import current_embedding_set
 from labeling.services.metric_sets import current_metric_set
 from labeling.services.scores import store_scores
+from training import comparison
 from training.comparison import (
-    FEWEST_TO_EMBED,
     IN_WORDS,
     NO_EMBEDDINGS,
     Scaling,
@@ -97,6 +97,6 @@ def _embeddings_in_words(experiment: Experiment, seen: np.ndarray | None, *, ask
     if not asked:
         return f"{NO_EMBEDDINGS}: left out on request"
     if seen is None:
-        return f"{NO_EMBEDDINGS}: not every image was looked at, or a plate has fewer than {FEWEST_TO_EMBED}"
+        return f"{NO_EMBEDDINGS}: not every image was looked at, or a plate has fewer than {comparison.FEWEST_TO_EMBED}"
     embedding_set = current_embedding_set(experiment)
     return f"{seen.shape[1]} principal components of {embedding_set.network}, scaled as the metrics"
