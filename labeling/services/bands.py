@@ -31,8 +31,6 @@ class Tile:
     flagged: bool | None = None
     # The metric that is looked at, where it is not the score.
     metric: float | None = None
-    # Of a blind repeat: the person's own earlier label, which is not shown.
-    repeats: int | None = None
     # What sets it apart on its plate, where there is no picture to see it by.
     words: Sequence[str] = ()
 
