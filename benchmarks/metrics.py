@@ -22,6 +22,7 @@ import tifffile
 from scipy import ndimage
 from skimage.feature import graycomatrix, graycoprops
 from skimage.filters import threshold_otsu
+from threadpoolctl import threadpool_limits
 
 from imaging.measure import ChannelRecipe, Field, FileOfField, MeasuredField, draw_thumbnails, measure_fields
 from imaging.metrics import (
@@ -62,7 +63,7 @@ def run(*, quick: bool) -> list[str]:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}")
     print(f"{len(PLANE_METRICS)} metrics a channel, {len(PAIR_METRICS)} a pair of channels; uint16, uncompressed\n")
     missed: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="cellqc-bench-") as folder, one_opencv_thread():
+    with tempfile.TemporaryDirectory(prefix="cellqc-bench-") as folder, one_thread():
         fields = render(DIFFERENT_FIELDS)
         files = [write(Path(folder), f"field{number}", planes) for number, planes in enumerate(fields)]
         large = [np.ascontiguousarray(np.tile(plane, (2, 2))) for plane in fields[0]]
@@ -290,12 +291,13 @@ def one_core() -> Iterator[None]:
 
 
 @contextmanager
-def one_opencv_thread() -> Iterator[None]:
-    """As in the workers, where processes are the parallelism."""
+def one_thread() -> Iterator[None]:
+    """As in the workers (`imaging.threads`), and undone after: other benchmarks run in this process."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        yield
+        with threadpool_limits(limits=1):
+            yield
     finally:
         cv2.setNumThreads(threads)
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import cv2
+from imaging.threads import keep_to_one_thread
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -203,7 +203,7 @@ def run_on_worker(code: str, work: Callable[[list[Item]], list[Result]], chunk: 
             f"The Dask worker on {socket.gethostname()} runs another version of cellqc's code. "
             "Update its checkout and start it again; what was done is kept."
         )
-    cv2.setNumThreads(1)  # the cluster is the parallelism; OpenCV's threads would fight over the same cores
+    keep_to_one_thread()
     return work(chunk)
 
 

@@ -9,9 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
 
-import cv2
-
 from imaging.cluster import CHUNKS_AHEAD_PER_WORKER, open_cluster
+from imaging.threads import keep_to_one_thread
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,7 +20,7 @@ def open_executor(workers: int) -> Executor:
     """Processes on this machine. They are started fresh, not forked: the caller may hold threads and locks."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["imaging.measure"])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread_each)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=keep_to_one_thread)
 
 
 def run_in_chunks(
@@ -118,8 +117,3 @@ def _run_alone(
             return executor.submit(work, [item]).result()[0]
         except BrokenProcessPool:
             return when_crashed(item)
-
-
-def _one_thread_each() -> None:
-    """Processes are the parallelism; OpenCV's own threads would fight over the same cores."""
-    cv2.setNumThreads(1)
