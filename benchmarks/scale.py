@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
+from benchmarks.browser import time_browser
 from benchmarks.metrics import check, print_table
 from benchmarks.processes import cpu_s, forget_peak, peak_mb
 from benchmarks.scale_data import (
@@ -93,7 +94,9 @@ def run(*, quick: bool) -> list[str]:
         tidy_up()
         largest = Experiment.objects.get(name=name_of(sizes[-1]))
         timed = time_requests(largest, by=by, repeats=30 if quick else 200, seed=SEED)
-    return missed + print_requests(sizes[-1], timed)
+        missed += print_requests(sizes[-1], timed)
+        missed += time_browser(largest, by=by, password=PASSWORD, repeats=5 if quick else 40)
+    return missed
 
 
 def name_of(size: Size) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Avg, Count, Q
+from django.db.models import Avg, Count, Max
 
+from imaging.wells import WellPosition
 from labeling.models import (
     Experiment,
     Image,
@@ -29,6 +30,8 @@ from labeling.models import (
 from labeling.services.cutoffs import AUTOMATIC
 from labeling.services.image_facts import Basis
 from labeling.services.rules import conditions_of, ids_breaking
+from labeling.services.run_tables import run_table
+from labeling.services.scores import scores_of
 from labeling.statistics.guard import LosingClass, PlateOfClasses, losing_classes
 from labeling.statistics.patterns import Pattern, find_patterns
 from labeling.statistics.wells import PlateCounts
@@ -40,7 +43,10 @@ Losses = Mapping[tuple[int, int], int]
 
 @dataclass(frozen=True)
 class WellOnMap:
-    """One well: its place, what is in it, its fields by site, and how many of them fall out."""
+    """One well: its place, what is in it, its fields, and how many of them fall out.
+
+    `fields` and `lost` hold numbers by site (S,), in the order of the map's sites.
+    """
 
     pk: int
     row: int
@@ -49,12 +55,10 @@ class WellOnMap:
     role: str
     control_class: str
     treatment: Mapping[str, object]
-    sites: Counter[int]
+    fields: np.ndarray
+    lost: np.ndarray
+    n_fields: int
     n_lost: int
-
-    @property
-    def n_fields(self) -> int:
-        return self.sites.total()
 
     @property
     def share_lost(self) -> float | None:
@@ -73,16 +77,15 @@ class PlateOnMap:
     plate: Plate
     wells: list[WellOnMap] = field(default_factory=list)
 
-    def counts(self, losses: Losses) -> PlateCounts:
+    @property
+    def filled(self) -> list[WellOnMap]:
         """The wells that should hold cells, for statistics: an empty well is lost by design."""
-        wells = [well for well in self.wells if well.role != Well.Role.EMPTY and well.n_fields]
-        by_site = {
-            site: (
-                np.array([well.sites[site] for well in wells]),
-                np.array([losses.get((well.pk, site), 0) for well in wells]),
-            )
-            for site in sorted({site for well in wells for site in well.sites})
-        }
+        return [well for well in self.wells if well.role != Well.Role.EMPTY and well.n_fields]
+
+    def counts(self, sites: Sequence[int]) -> PlateCounts:
+        wells = self.filled
+        there, lost = (np.array([getattr(well, name) for well in wells]) for name in ("fields", "lost"))
+        by_site = {site: (there[:, n], lost[:, n]) for n, site in enumerate(sites) if len(wells) and there[:, n].any()}
         return PlateCounts(
             self.plate.barcode,
             self.plate.n_rows,
@@ -94,10 +97,9 @@ class PlateOnMap:
             by_site,
         )
 
-    def with_classes(self, losses: Losses, fields: Iterable[str]) -> PlateOfClasses:
-        wells = [well for well in self.wells if well.role != Well.Role.EMPTY and well.n_fields]
-        classes = {name: np.array([well.class_in(name) for well in wells], object) for name in fields}
-        return PlateOfClasses(self.counts(losses), classes)
+    def with_classes(self, counts: PlateCounts, fields: Iterable[str]) -> PlateOfClasses:
+        classes = {name: np.array([well.class_in(name) for well in self.filled], object) for name in fields}
+        return PlateOfClasses(counts, classes)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class PlateMap:
     """All plates of an experiment, what falls out of them, and what people should look at."""
 
     plates: list[PlateOnMap]
-    losses: Losses
+    sites: tuple[int, ...]
 
     @property
     def wells(self) -> list[WellOnMap]:
@@ -116,40 +118,74 @@ class PlateMap:
         treatments = sorted({name for well in self.wells for name in well.treatment})
         return [name for name in (CONTROL_CLASS, *treatments) if len({well.class_in(name) for well in self.wells}) > 1]
 
+    @cached_property
+    def counts(self) -> list[PlateCounts]:
+        return [plate.counts(self.sites) for plate in self.plates]
+
     def patterns(self) -> list[Pattern]:
-        return find_patterns([plate.counts(self.losses) for plate in self.plates])
+        return find_patterns(self.counts)
 
     def losing_classes(self) -> list[LosingClass]:
         fields = self.class_fields()
-        return losing_classes([plate.with_classes(self.losses, fields) for plate in self.plates])
+        return losing_classes(
+            [plate.with_classes(counts, fields) for plate, counts in zip(self.plates, self.counts, strict=True)]
+        )
 
 
 def map_of(experiment: Experiment, losses: Losses) -> PlateMap:
-    """The plates with their wells, in two queries."""
-    lost: Counter[int] = Counter()
-    for (well_id, _), n in losses.items():
-        lost[well_id] += n
+    """The plates with those of their wells that hold images, and how many fields of each are lost."""
+    sites, fields = fields_by_well(experiment)
+    lost = _by_well_and_site(losses, sites)
     plates = {plate.pk: PlateOnMap(plate) for plate in experiment.plates.order_by("barcode")}
-    wells = (
+    wells = list(
         Well.objects.filter(plate__experiment=experiment)
-        .annotate(sites=ArrayAgg("images__site", filter=Q(images__state=Image.State.READY), default=[]))
         .order_by("plate", "row", "column")
+        .values_list("plate", "pk", "row", "column", "role", "control_class", "treatment")
     )
-    for well in wells:
-        plates[well.plate_id].wells.append(
-            WellOnMap(
-                well.pk,
-                well.row,
-                well.column,
-                well.name,
-                well.role,
-                well.control_class,
-                well.treatment,
-                Counter(well.sites),
-                lost[well.pk],
-            )
+    nothing = np.zeros(len(sites), np.int64)
+    there, gone = (np.array([by_well.get(pk, nothing) for _, pk, *_ in wells]) for by_well in (fields, lost))
+    n_fields, n_lost = (numbers.sum(axis=1).tolist() if wells else [] for numbers in (there, gone))
+    for n, (plate, pk, row, column, *content) in enumerate(wells):
+        name = WellPosition(row, column).name
+        plates[plate].wells.append(
+            WellOnMap(pk, row, column, name, *content, there[n], gone[n], n_fields[n], n_lost[n])
         )
-    return PlateMap([plate for plate in plates.values() if plate.wells], losses)
+    return PlateMap([plate for plate in plates.values() if plate.wells], sites)
+
+
+def fields_by_well(experiment: Experiment) -> tuple[tuple[int, ...], Mapping[int, np.ndarray]]:
+    """The experiment's sites, and by well how many whole images there are of each (S,); empty wells are missing.
+
+    Images are never moved to another well, so how many there are, the newest, and those that are broken name them all.
+    """
+    images = experiment.images.order_by()
+    broken = images.exclude(state=Image.State.READY).values_list("pk", flat=True)
+    there = images.aggregate(n=Count("pk"), newest=Max("pk"))
+    return _fields_by_well(experiment.pk, there["n"], there["newest"], tuple(sorted(broken)))
+
+
+@lru_cache(maxsize=8)
+def _fields_by_well(
+    experiment_id: int, n: int, newest: int, broken: tuple[int, ...]
+) -> tuple[tuple[int, ...], Mapping[int, np.ndarray]]:
+    ready = Image.objects.filter(experiment=experiment_id, state=Image.State.READY).order_by()
+    found = dict(ready.values_list("well").annotate(all_sites=ArrayAgg("site")))
+    sites = tuple(sorted({site for all_sites in found.values() for site in all_sites}))
+    return sites, _by_well_and_site(
+        Counter((well, site) for well, all_sites in found.items() for site in all_sites), sites
+    )
+
+
+def _by_well_and_site(numbers: Losses, sites: Sequence[int]) -> dict[int, np.ndarray]:
+    """By well, one number a site (S,); those without any are missing."""
+    position = {site: n for n, site in enumerate(sites)}
+    by_well: dict[int, np.ndarray] = {}
+    for (well_id, site), n in numbers.items():
+        if site in position:
+            if well_id not in by_well:
+                by_well[well_id] = np.zeros(len(sites), np.int64)
+            by_well[well_id][position[site]] = n
+    return by_well
 
 
 def losses_by_cutoff(experiment: Experiment, basis: Basis, value: float | None = None) -> Losses:
@@ -243,7 +279,9 @@ def _decided_by_hand(
         .filter(verdict__in=(Verdict.GOOD, Verdict.BAD), image__state=Image.State.READY)
         .values_list("image_id", "image__well_id", "image__site", "verdict")
     )
-    scores = dict(Score.objects.filter(run=run, image__in=[pk for pk, *_ in labels]).values_list("image_id", "score"))
+    table = run_table(run.pk)
+    rows = table.rows_of(np.array([pk for pk, *_ in labels], np.int64))
+    scores = dict(zip(table.image_ids[rows].tolist(), scores_of(run.pk).ascending[rows].tolist(), strict=True))
     changes = []
     for image_id, well_id, site, verdict in labels:
         is_flagged = image_id in broken or (image_id in scores and scores[image_id] < value)

@@ -6,11 +6,15 @@ nine independent accidents and see patterns on every plate.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.special import gammaln
 
 # Sums are counted in coarser steps where the table would need more operations than these (about 0.2 s).
 MOST_OPERATIONS = 50_000_000
+# What is rarer changes no sum in any digit that is kept.
+NEGLIGIBLE = 1e-25
 
 
 def sums_of_draws(lost: np.ndarray, n_drawn: int) -> np.ndarray:
@@ -23,8 +27,9 @@ def sums_of_draws(lost: np.ndarray, n_drawn: int) -> np.ndarray:
 
     Returns
     -------
-    (S + 1,) float64, where S is the largest sum possible. Exact: wells with the same number are drawn
-    together, as a multivariate hypergeometric distribution (Fisher's randomisation test over positions).
+    (S + 1,) float64, where S is the largest sum possible. Exact (what is left out is below 1e-20): wells with the
+    same number are drawn together, as a multivariate hypergeometric distribution (Fisher's randomisation test over
+    positions).
     """
     lost = np.asarray(lost, int)
     if not 0 <= n_drawn <= len(lost):
@@ -32,17 +37,23 @@ def sums_of_draws(lost: np.ndarray, n_drawn: int) -> np.ndarray:
     largest = int(np.sort(lost)[len(lost) - n_drawn :].sum())
     table = np.zeros((n_drawn + 1, largest + 1))  # wells drawn so far, their sum
     table[0, 0] = 1.0
-    n_left = len(lost)
+    n_left, reached = len(lost), 0  # no sum so far is larger
     used = np.arange(n_drawn + 1)
     for value, n_alike in zip(*np.unique(lost[lost > 0], return_counts=True), strict=True):
         following = np.zeros_like(table)
-        for n in range(min(n_alike, n_drawn) + 1):
-            if value * n > largest:
-                break
+        for n in range(min(n_alike, n_drawn, largest // value) + 1):
             # Given how many wells are drawn already, n more come from those with this value.
             chance = _hypergeometric(n, n_left, n_alike, n_drawn - used[: n_drawn + 1 - n])
-            following[n:, value * n :] += table[: n_drawn + 1 - n, : largest + 1 - value * n] * chance[:, None]
+            likely = np.flatnonzero(chance > NEGLIGIBLE)
+            if not len(likely):
+                continue
+            first, last = likely[0], likely[-1] + 1  # rows between them: the distribution has one peak
+            width = min(reached, largest - value * n) + 1
+            following[first + n : last + n, value * n : value * n + width] += (
+                table[first:last, :width] * chance[first:last, None]
+            )
         table, n_left = following, n_left - int(n_alike)
+        reached = min(reached + int(value * n_alike), largest)
     return table.sum(axis=0)  # all further wells lost nothing
 
 
@@ -74,8 +85,7 @@ class Draws:
     """Draws from the wells of one plate; equal numbers of wells share one table."""
 
     def __init__(self, lost: np.ndarray) -> None:
-        self.lost = np.asarray(lost, int)
-        self._sums: dict[int, tuple[int, np.ndarray]] = {}
+        self.lost = np.asarray(lost, np.int64)
 
     def step(self, n_drawn: int) -> int:
         """How many lost fields count as one step of the sum: 1 unless the table would be huge."""
@@ -84,15 +94,18 @@ class Draws:
 
     def sums(self, n_drawn: int) -> tuple[int, np.ndarray]:
         """The step, and the distribution of the sum in such steps."""
-        if n_drawn not in self._sums:
-            step = max(self.step(n_drawn), 1)
-            self._sums[n_drawn] = step, sums_of_draws(self.lost // step, n_drawn)
-        return self._sums[n_drawn]
+        step = max(self.step(n_drawn), 1)
+        return step, _known_sums((self.lost // step).tobytes(), n_drawn)
 
     def chance_of_more(self, is_in: np.ndarray) -> float:
         """How often as many wells, drawn by chance, lose at least as much as those marked (W,)."""
         step, sums = self.sums(int(is_in.sum()))
         return chance_of_more(sums, int((self.lost[is_in] // step).sum()))
+
+
+@lru_cache(maxsize=1024)  # a page is looked at again and again, and a label changes one plate of many
+def _known_sums(lost: bytes, n_drawn: int) -> np.ndarray:
+    return sums_of_draws(np.frombuffer(lost, np.int64), n_drawn)
 
 
 def sums_of_coins(chances: np.ndarray) -> np.ndarray:

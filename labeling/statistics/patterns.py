@@ -88,11 +88,13 @@ def _sites(plate: PlateCounts) -> Iterator[Pattern]:
     """One site lost more often than its well's other sites: a well's lost fields could be any of its fields."""
     if len(plate.lost_by_site) < 2:
         return
+    sums_by_wells: dict[bytes, np.ndarray] = {}  # most sites are in the same wells
     for site, (n_there, n_lost) in sorted(plate.lost_by_site.items()):
         has = (n_there == 1) & (plate.n_fields > 1)
         if has.sum() < FEWEST_WELLS:
             continue
-        sums = sums_of_coins(plate.n_lost[has] / plate.n_fields[has])
+        if (sums := sums_by_wells.get(has.tobytes())) is None:
+            sums = sums_by_wells[has.tobytes()] = sums_of_coins(plate.n_lost[has] / plate.n_fields[has])
         n_site, n_others = int(n_lost[has].sum()), int((plate.n_lost - n_lost)[has].sum())
         share = n_site / int(has.sum())
         elsewhere = n_others / int((plate.n_fields[has] - 1).sum())

@@ -70,8 +70,25 @@ def test_queries_do_not_grow_with_wells(scientist, django_assert_num_queries):
     large = make_scored_experiment(scientist, name="large", plates=("1", "2"), rows=4, columns=6)
     for experiment in (small, large):
         basis = basis_of(experiment)
-        with django_assert_num_queries(4):
+        map_of(experiment, losses_by_cutoff(experiment, basis))  # reads what a process keeps
+        with django_assert_num_queries(6):
             map_of(experiment, losses_by_cutoff(experiment, basis))
+
+
+def test_the_map_follows_images_that_come_or_break(two_low):
+    def fields():
+        return sum(well.n_fields for well in map_of(two_low, {}).wells)
+
+    before = fields()
+    image = two_low.images.first()
+    two_low.images.filter(pk=image.pk).update(state="failed", problem="its file is gone")
+    assert fields() == before - 1
+    other = two_low.images.last()
+    two_low.images.filter(pk=image.pk).update(state="ready", problem="")
+    two_low.images.filter(pk=other.pk).update(state="failed", problem="its file is gone")
+    assert fields() == before - 1
+    emptied = next(well for well in map_of(two_low, {}).wells if well.pk == other.well_id)
+    assert emptied.n_fields == other.well.images.filter(state="ready").count()
 
 
 def test_means_of_wells(two_low):
