@@ -1,0 +1,148 @@
+"""From the log-in to a signed set on a real plate, and no hand on the mouse."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from cellqc.demo import ensure_scored
+from imaging.platemap import read_platemap
+from labeling.models import Cutoff, Experiment, Label, QCSet, User
+from labeling.services.experiments import apply_platemap
+from tests.conftest import PASSWORD
+
+PLATE = "sbs-96well-2ch"
+MOST_TABS = 150
+# What has the focus, in words; empty when nothing has it, or when nobody could see that it has.
+FOCUSED = """() => {
+  const element = document.activeElement;
+  if (!element || element === document.body) return "";
+  const style = getComputedStyle(element);
+  const ring = style.outlineStyle !== "none" || style.boxShadow !== "none"
+    || (element.querySelector("rect") && getComputedStyle(element.querySelector("rect")).strokeWidth !== "0px");
+  const words = element.getAttribute("aria-label") || element.labels?.[0]?.textContent || element.textContent
+    || element.title || "";
+  return ring ? words.replace(/\\s+/g, " ").trim() : `(no ring) ${words.replace(/\\s+/g, " ").trim()}`;
+}"""
+
+
+@pytest.fixture
+def real_plate(shared, scientist: User) -> Experiment:
+    folder = shared / "data" / PLATE
+    experiment = ensure_scored("SBS plate", folder, by=scientist)
+    apply_platemap(experiment, read_platemap(folder / "1049_Metadata.csv"), by=scientist)
+    return experiment
+
+
+def tab_to(page: Page, words: str) -> None:
+    """Press Tab until the focus is on what is called so; every stop on the way must be visible."""
+    passed = []
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        passed.append(page.evaluate(FOCUSED))
+        assert not passed[-1].startswith("(no ring)"), f"nobody sees that {passed[-1]} has the focus"
+        if re.search(words, passed[-1]):
+            return
+    raise AssertionError(f"Tab never came to {words!r}, but to {passed}")
+
+
+def follow(page: Page, words: str, key: str = "Enter") -> None:
+    tab_to(page, words)
+    page.keyboard.press(key)
+
+
+def to_place(page: Page, name: str) -> None:
+    """To one of the experiment's places, from the top of the page."""
+    page.evaluate("() => { document.activeElement?.blur(); scrollTo(0, 0); }")
+    page.keyboard.press("Home")
+    follow(page, f"^{name}$")
+    expect(page.locator("nav a[aria-current=page]")).to_have_text(name)
+
+
+@pytest.mark.parametrize("page", [(1280, 800)], indirect=True, ids=["1280"])
+def test_everything_goes_without_a_mouse(page: Page, real_plate, scientist, settings):
+    settings.RETRAIN_AFTER = 0
+    page.goto("/login/")
+    tab_to(page, "Log-in")
+    page.keyboard.type(scientist.username)
+    tab_to(page, "Password")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("/")
+    follow(page, "SBS plate")
+
+    # The first Tab of a page offers to skip what is the same on each.
+    page.wait_for_url(re.compile(r"/experiments/\d+/$"))
+    page.keyboard.press("Tab")
+    assert page.evaluate(FOCUSED) == "Skip to the content"
+
+    to_place(page, "Review")
+    page.wait_for_selector("#explorer[data-ready]", state="attached")
+    before = page.inner_text("#n-flagged")
+    tab_to(page, "^(Cutoff|Move the cutoff)")
+    for _ in range(25):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator("#n-flagged")).not_to_have_text(before)
+    page.wait_for_load_state("networkidle")
+    tab_to(page, "^Plate .*score")
+    page.keyboard.press("b")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("g")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("u")
+    page.keyboard.press("z")
+    page.keyboard.press("]")
+    page.wait_for_load_state("networkidle")
+    expect(page.locator(".is-saving")).to_have_count(0)
+    assert len(Label.objects.in_force(real_plate)) == 2
+
+    # The closer look opens, changes channel and closes; the focus comes back to the tile.
+    tab_to(page, "^Plate .*score")
+    page.keyboard.press("Enter")
+    expect(page.locator("#drawer .image-view img")).to_be_visible()
+    page.keyboard.press("c")
+    page.keyboard.press("Escape")
+    expect(page.locator("#drawer")).to_be_hidden()
+    expect(page.locator(".tile:focus")).to_have_count(1)
+    page.keyboard.press("?")
+    expect(page.locator("dialog[open]")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+
+    page.evaluate("() => document.activeElement.blur()")
+    follow(page, "^Save cutoff")
+    expect(page.get_by_label("Why is the cutoff here?")).to_be_focused()
+    page.keyboard.type("what is below looks bad")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("is saved")).to_be_visible()
+    assert Cutoff.objects.get().reason == "what is below looks bad"
+
+    to_place(page, "Plates")
+    tab_to(page, r"^[A-H]\d\d ")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#well-words")).to_contain_text("B02")
+    page.keyboard.press("Enter")
+    expect(page.locator("#fields h2")).to_contain_text("well B02")
+
+    to_place(page, "Queue")
+    expect(page.locator(".queue .tile").first).to_be_focused()
+    for key in "gbg":
+        page.keyboard.press(key)
+    expect(page.locator(".is-saving")).to_have_count(0)
+    expect(page.locator("#queue-progress")).to_contain_text("17 of 20 left")
+
+    to_place(page, "Models")
+    to_place(page, "QC sets")
+    follow(page, "^Make a draft$")
+    expect(page.get_by_role("heading", name="QC set 1")).to_be_visible()
+    tab_to(page, "your password again")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The set is frozen")).to_be_visible()
+    assert QCSet.objects.get().state == QCSet.State.APPROVED
+    follow(page, f"^{scientist.printed_name}")
+    follow(page, "^Log out$")
+    page.wait_for_url("**/login/**")
