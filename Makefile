@@ -4,13 +4,14 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check bench bench-learning lock help
+.PHONY: run test check bench bench-learning guide lock help
 
 help:
 	@echo "make run              the demo plate in a browser; make run IMAGES=/a/folder shows your own"
 	@echo "make test             all tests (ARGS='-k words' for some)"
 	@echo "make check            lint, format, types, Django's checks, missing migrations"
 	@echo "make bench            the benchmarks, at full size (ARGS=scale for one, ARGS=--quick)"
+	@echo "make guide            draws the pictures of the help page anew"
 	@echo "make bench-learning   only that of labels and learning (the first time it draws its plates)"
 
 run: $(INSTALLED)
@@ -33,6 +34,11 @@ bench: $(INSTALLED)
 
 bench-learning: $(INSTALLED)
 	$(PY) -m benchmarks learning
+
+# The pictures of the help page, from a simulated plate; a change of the pages' look asks for it.
+guide: $(INSTALLED)
+	@sh tests/browser/install_chromium.sh
+	CELLQC_DRAW_GUIDE=1 $(PY) -m pytest -q tests/browser/test_guide.py -k draw
 
 # Pin anew what pyproject.toml allows. torch keeps its plain version: a build tag exists on one machine only.
 lock: $(INSTALLED)

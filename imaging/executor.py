@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -20,7 +21,7 @@ def open_executor(workers: int) -> Executor:
     """Processes on this machine. They are started fresh, not forked: the caller may hold threads and locks."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["imaging.measure"])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=keep_to_one_thread)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_process)
 
 
 def run_in_chunks(
@@ -117,3 +118,8 @@ def _run_alone(
             return executor.submit(work, [item]).result()[0]
         except BrokenProcessPool:
             return when_crashed(item)
+
+
+def _prepare_process() -> None:
+    keep_to_one_thread()
+    gc.freeze()  # modules live on anyway; without them garbage is looked for often, and memory stays flat
