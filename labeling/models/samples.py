@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+import pgtrigger
 from django.db import models
 from django.db.models import Q
 
 from labeling.models.experiments import Image
+from labeling.models.protection import no_truncate
 from labeling.models.qc_sets import QCSet
+
+# What was drawn never changes; what was seen may, while the set is a draft.
+DRAWN_STAYS = """
+IF TG_OP = 'UPDATE' AND {drawn_changed} THEN
+    RAISE EXCEPTION 'what was drawn cannot be changed' USING ERRCODE = 'restrict_violation';
+END IF;
+SELECT s.state INTO state FROM labeling_qcset s {of_the_set};
+IF state = 'draft' AND TG_OP <> 'DELETE' THEN RETURN NEW; END IF;
+RAISE EXCEPTION 'the sample of a % QC set cannot be changed', state USING ERRCODE = 'restrict_violation';
+"""
+
+
+def frozen_with_its_set(name: str, *, judged: list[str], of_the_set: str) -> list[pgtrigger.Trigger]:
+    """Rows are only added, and only their columns `judged` change, and both only while the set is a draft."""
+    columns = ", ".join(f"'{column}'" for column in judged)
+    drawn_changed = f"(to_jsonb(NEW) - ARRAY[{columns}]) <> (to_jsonb(OLD) - ARRAY[{columns}])"
+    return [
+        pgtrigger.Trigger(
+            name=f"{name}_frozen",
+            when=pgtrigger.Before,
+            operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+            declare=[("state", "text")],
+            func=DRAWN_STAYS.format(drawn_changed=drawn_changed, of_the_set=of_the_set),
+        ),
+        no_truncate(name),
+    ]
 
 
 class SetSample(models.Model):
@@ -32,6 +60,9 @@ class SetSample(models.Model):
             models.UniqueConstraint(fields=("qc_set", "part"), name="sample_once_per_part"),
             models.CheckConstraint(condition=Q(part__in=("kept", "out")), name="sample_part_known"),
         ]
+        triggers = frozen_with_its_set(
+            "sample", judged=["result"], of_the_set="WHERE s.id = coalesce(NEW.qc_set_id, OLD.qc_set_id)"
+        )
 
     def __str__(self) -> str:
         return f"{self.qc_set} sample of {self.n} {self.part}"
@@ -57,6 +88,12 @@ class SampledImage(models.Model):
                 name="sampled_verdict_names_its_person",
             ),
         ]
+        triggers = frozen_with_its_set(
+            "sampled",
+            judged=["verdict", "by_id", "at"],
+            of_the_set="JOIN labeling_setsample d ON d.qc_set_id = s.id"
+            " WHERE d.id = coalesce(NEW.sample_id, OLD.sample_id)",
+        )
 
     def __str__(self) -> str:
         return f"{self.image_id}: {self.verdict or 'not looked at'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 
 from labeling.models import AuditEvent, Label, SampledImage
@@ -13,6 +14,12 @@ from tests.conftest import PASSWORD
 from tests.factories import make_scored_experiment, save_cutoff_at
 from tests.labeling.pages.conftest import client_of, text_of
 from training.sampling import draw_sample, judge_sampled, plans
+
+
+def run(statement: str) -> None:
+    """A statement past the app, as somebody with a database shell might give it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
 
 
 @pytest.fixture
@@ -129,3 +136,29 @@ def test_people_draw_and_look_without_the_score(draft, scientist, data_scientist
     assert "0 bad of 30 drawn" in text_of(client.get(address))
     client.post(reverse("unjudge_sampled", args=[draft.pk, "kept"]), {"image": page.context["tiles"][0].image.pk})
     assert "29 of 30 looked at" in text_of(client.get(address))
+
+
+@pytest.mark.parametrize("statement", ["UPDATE {} SET {}", "DELETE FROM {}"])
+@pytest.mark.parametrize(
+    ("table", "judged"), [("labeling_setsample", "result = NULL"), ("labeling_sampledimage", "verdict = 'bad'")]
+)
+def test_a_sample_is_frozen_with_its_set(draft, sample, scientist, table, judged, statement):
+    judge_all(sample, scientist)
+    approve_qc_set(draft, by=scientist, password=PASSWORD, meaning="reviewed")
+    with pytest.raises(IntegrityError, match="the sample of a approved QC set cannot be changed"):
+        run(statement.format(table, judged))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE labeling_setsample SET seed = seed + 1", "UPDATE labeling_sampledimage SET stratum = stratum + 1"],
+)
+def test_what_was_drawn_never_changes(sample, statement):
+    with pytest.raises(IntegrityError, match="what was drawn cannot be changed"):
+        run(statement)
+
+
+@pytest.mark.parametrize("table", ["labeling_setsample", "labeling_sampledimage"])
+def test_a_draw_cannot_be_thrown_away_for_a_nicer_one(sample, table):
+    with pytest.raises(IntegrityError, match="the sample of a draft QC set cannot be changed"):
+        run(f"DELETE FROM {table}")
