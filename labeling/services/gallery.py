@@ -9,11 +9,10 @@ import numpy as np
 from django.db.models import Exists, OuterRef
 
 from labeling.models import Image, Label, User
-from labeling.problems import BadValue
 from labeling.services.bands import Tile
 from labeling.services.image_filters import ImageFilter
 from labeling.services.image_masks import Gallery, every
-from labeling.services.image_orders import BEST, NEAREST, OF_MODEL, WORST, Order, line_up
+from labeling.services.image_orders import BEST, NEAREST, OF_MODEL, WORST, Lineup, Order, line_up
 from labeling.services.image_tables import metric_column
 from labeling.services.placeholders import describe_tiles
 
@@ -51,8 +50,9 @@ def read_page(gallery: Gallery, wanted: ImageFilter, order: Order, *, limit: int
     masks = gallery.masks(wanted)
     matching = every(masks, len(gallery.table.image_ids))
     rows, order = line_up(gallery, order)
-    start = 0 if after is None else _rank_behind(gallery, rows, matching, after)
-    chosen = rows[matching[rows]]
+    lineup = Lineup(gallery.table, rows, matching)
+    start = 0 if after is None else lineup.n_until(after)
+    chosen = lineup.chosen
     shown = chosen[start : start + limit]
     unscored = np.isnan(gallery.scores)
     n_unscored = int((every(_without(masks, OF_SCORES), len(matching)) & unscored).sum())
@@ -74,15 +74,6 @@ def people_with_labels(gallery: Gallery) -> list[User]:
     """Everybody who said something of an image here."""
     theirs = Label.objects.filter(experiment=gallery.experiment, by=OuterRef("pk"))
     return list(User.objects.filter(Exists(theirs)))
-
-
-def _rank_behind(gallery: Gallery, rows: np.ndarray, matching: np.ndarray, after: int) -> int:
-    """How many of the matching images do not lie behind an image in the order."""
-    row = gallery.table.rows_of(np.array([after]))
-    if not len(row):
-        raise BadValue(f"There is no image {after} to go on from; reload the page.")
-    rank = int(np.flatnonzero(rows == row[0])[0])
-    return int(matching[rows[: rank + 1]].sum())
 
 
 def _tiles(gallery: Gallery, rows: np.ndarray, order: Order) -> list[Tile]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
+from labeling.models import ScoreRun
 from labeling.problems import BadValue, Conflict
 from labeling.services.image_masks import Gallery
 from labeling.services.image_tables import ImageTable, labels_in_force, metric_column, part_column, score_column
@@ -76,6 +77,43 @@ def missing_for(name: str, gallery: Gallery) -> str:
     if gallery.run is None and name in (*OF_SCORES, *BY_METRIC):
         return NO_SCORES
     return NO_MODEL if name in OF_MODEL and gallery.blended is None else ""
+
+
+@dataclass(frozen=True, eq=False)
+class Lineup:
+    """The images that match in the order asked for: `rows` (N,) all of the table, `matching` (N,) which of them.
+
+    A page begins behind an image, wherever that stands now and whether or not it still matches: what people say
+    between two pages neither skips an image nor shows one twice.
+    """
+
+    table: ImageTable
+    rows: np.ndarray
+    matching: np.ndarray
+
+    @cached_property
+    def chosen(self) -> np.ndarray:
+        """(n,) the rows that match."""
+        return self.rows[self.matching[self.rows]]
+
+    def n_until(self, image_id: int, *, itself: bool = True) -> int:
+        """How many matching images stand before an image, or up to and with it. BadValue where it is unknown."""
+        row = self.table.rows_of(np.array([image_id]))
+        if not len(row):
+            raise BadValue(f"There is no image {image_id} to go on from; start again from the first page.")
+        rank = int(np.flatnonzero(self.rows == row[0])[0])
+        return int(self.matching[self.rows[: rank + itself]].sum())
+
+    def ids(self, start: int, stop: int) -> list[int]:
+        """The images of that part of those that match."""
+        return self.table.image_ids[self.chosen[start:stop]].tolist()
+
+
+def by_score(table: ImageTable, run: ScoreRun | None, *, descending: bool = False) -> np.ndarray:
+    """All rows of the table (N,) by the scores of a run; by image where there is none."""
+    if run is None:
+        return np.arange(len(table.image_ids))
+    return _by_score(table, run.pk, BEST if descending else WORST, 0.0)
 
 
 def line_up(gallery: Gallery, order: Order) -> tuple[np.ndarray, Order]:

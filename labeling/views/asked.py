@@ -110,7 +110,9 @@ def tile_frame(request: HttpRequest, experiment: Experiment) -> dict[str, object
 
 def query_of(choice: CutoffChoice, **more: object) -> str:
     """The query string that means a choice."""
-    return urlencode({name: value for name, value in (choice.as_query() | more).items() if value}, doseq=True)
+    return urlencode(
+        {name: value for name, value in (choice.as_query() | more).items() if value not in (None, "", [])}, doseq=True
+    )
 
 
 def _with_limits(conditions: list[Condition], axis: tuple[str, str], asked: QueryDict) -> list[Condition]:
