@@ -41,6 +41,10 @@ class Page:
     def last(self) -> int:
         return self.first + len(self.tiles) - 1
 
+    @property
+    def n_more(self) -> int:
+        return self.total - self.last
+
 
 def read_page(gallery: Gallery, wanted: ImageFilter, order: Order, *, limit: int, after: int | None = None) -> Page:
     """The images behind one of them (`after`), which itself may match no longer: labels change while people look.
