@@ -118,9 +118,9 @@ def meanings_of(text: str, wells: WellColumns, people: Iterable[User] = ()) -> l
         ("plate", barcode) for barcode in wells.barcodes if word in (barcode.casefold(), f"plate {barcode}".casefold())
     ]
     found += [
-        ("treatment", str(WellClass(field, value)))
-        for field, value in classes_of(wells)
-        if word in {said.casefold() for said in (value, f"{field} {value}", f"{field}={value}")}
+        ("treatment", str(one))
+        for one in classes_of(wells)
+        if word in {said.casefold() for said in (one.value, f"{one.field} {one.value}", str(one))}
     ]
     found += _place_meant(word, wells)
     found += [("role", role) for role in ROLES if word in (role, f"{role} well", f"{role} wells", f"{role}s")]
@@ -136,11 +136,10 @@ def meanings_of(text: str, wells: WellColumns, people: Iterable[User] = ()) -> l
     return found
 
 
-def classes_of(wells: WellColumns) -> list[tuple[str, str]]:
-    """(field, value) of every control class and treatment that some well holds."""
-    return [
-        (field, value) for field, values in wells.classes.items() for value in sorted({one for one in values if one})
-    ]
+def classes_of(wells: WellColumns) -> list[WellClass]:
+    """Every control class and treatment that some well holds."""
+    held = {field: sorted({value for value in values if value}) for field, values in wells.classes.items()}
+    return [WellClass(field, value) for field, values in held.items() for value in values]
 
 
 def _place_meant(word: str, wells: WellColumns) -> list[tuple[str, str]]:

@@ -39,7 +39,7 @@ PAGE_TILES = 60
 # What an address may say of scores and the rule, beside filters and order.
 RULE = ("score", *WAYS, "also")
 CHOICES = {"role": ROLES, "label": LABELS, "defect": DEFECTS, "side": SIDES}
-MOST_SUGGESTIONS = 500
+MOST_SUGGESTIONS, MOST_CHOICES = 500, 100
 # A form says this of itself: what was typed into it becomes part of the address, so that addresses are short.
 OF_FORM = "form"
 
@@ -139,7 +139,8 @@ def _with_form(address: Address, asked: QueryDict, meant: list[tuple[str, str]])
 def _form(images: Gallery, address: Address, channels: list[str]) -> dict[str, object]:
     """What can be chosen, and what is on already and stays so."""
     wells, run = images.table.wells, images.run
-    suggestions = [*wells.barcodes, *(f"{field} {value}" for field, value in classes_of(wells))]
+    classes = classes_of(wells)
+    suggestions = [*wells.barcodes, *(f"{one.field} {one.value}" for one in classes)]
     kept = address.wanted.as_query() | dict(address.rule)
     order_by = address.order.as_query().get("by", "")
     return {
@@ -147,6 +148,8 @@ def _form(images: Gallery, address: Address, channels: list[str]) -> dict[str, o
         "choice": images.choice,
         "n_images": len(images.table.image_ids),
         "plates": wells.barcodes,
+        # A list of hundreds of compounds helps nobody: those are typed.
+        "classes": classes if len(classes) <= MOST_CHOICES else [],
         "people": people_with_labels(images),
         "suggestions": suggestions[:MOST_SUGGESTIONS],
         "choices": {name: [(one, in_words(name, one, channels)) for one in CHOICES[name]] for name in CHOICES},
