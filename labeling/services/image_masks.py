@@ -66,7 +66,7 @@ class Gallery:
         return spread(self.table, self.run.pk, flagged_rows(self.run, self.choice))
 
     def masks(self, wanted: ImageFilter) -> dict[str, np.ndarray]:
-        """By filter that is the images it lets pass, (N,) bool. Three queries at most, for what people said."""
+        """By filter that is the images it lets pass, (N,) bool. Five queries at most, for what people said."""
         table, used = self.table, wanted.used
         masks = {
             name: _of_wells(table.wells, name, getattr(wanted, name))[table.well_index]

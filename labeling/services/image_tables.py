@@ -160,7 +160,7 @@ def part_column(table: ImageTable, run_id: int, part: str) -> np.ndarray | None:
 # --- what people said ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelColumns:
     """The label in force of each labelled image (L,): its id, whose it is, its verdict and defects."""
 
@@ -183,8 +183,23 @@ class LabelColumns:
 
 
 def labels_in_force(experiment: Experiment, *, until: int | None = None) -> LabelColumns:
-    """In one query; with `until` as it was when that label was the newest."""
-    labels = Label.objects.filter(experiment=experiment)
+    """In two queries, the second only when somebody said something since; with `until` as it was at that label."""
+    return _read_labels(experiment.pk, until, _labels_mark(experiment))
+
+
+def disputed_images(experiment: Experiment) -> np.ndarray:
+    """The images on which the last words of two people, not counting what was taken back, differ."""
+    return _read_disputed(experiment.pk, _labels_mark(experiment))
+
+
+def _labels_mark(experiment: Experiment) -> tuple[int, int | None]:
+    """Labels are only added: this changes with every one, in whatever order they arrive."""
+    return tuple(Label.objects.filter(experiment=experiment).aggregate(n=Count("pk"), last=Max("pk")).values())
+
+
+@lru_cache(maxsize=8)  # 200,000 labels are 6 MB
+def _read_labels(experiment_id: int, until: int | None, mark: tuple[int, int | None]) -> LabelColumns:
+    labels = Label.objects.filter(experiment=experiment_id)
     if until is not None:
         labels = labels.filter(pk__lte=until)
     bits = [
@@ -199,9 +214,9 @@ def labels_in_force(experiment: Experiment, *, until: int | None = None) -> Labe
     return LabelColumns(*(column[given] for column in found.values()), int(found["label"].max(initial=0)))
 
 
-def disputed_images(experiment: Experiment) -> np.ndarray:
-    """The images on which the last words of two people, not counting what was taken back, differ."""
-    said = Label.objects.filter(experiment=experiment, undoes=None, undone_by=None)
+@lru_cache(maxsize=8)
+def _read_disputed(experiment_id: int, mark: tuple[int, int | None]) -> np.ndarray:
+    said = Label.objects.filter(experiment=experiment_id, undoes=None, undone_by=None)
     found = copy_out_whole(
         said.order_by("image_id", "by_id", "id").values_list("image_id", "by_id", _verdict_code()),
         {"image": BIGINT, "person": BIGINT, "verdict": INTEGER},

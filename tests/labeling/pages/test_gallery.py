@@ -192,7 +192,7 @@ def test_a_page_costs_the_same_for_many_images(scientist, as_scientist, django_a
         # whether images or wells changed; people; images, their labels.
         with django_assert_num_queries(QUERIES):
             gallery(as_scientist, experiment)
-        with django_assert_num_queries(QUERIES + 2):  # and labels in force, the person asked for
+        with django_assert_num_queries(QUERIES + 3):  # and whether labels changed, those in force, the person
             assert len(tiles(gallery(as_scientist, experiment, asked))) == columns
         with django_assert_num_queries(QUERIES - 1):  # nobody chooses from people
             gallery(as_scientist, experiment, headers=HTMX)
