@@ -103,7 +103,7 @@ def in_words(name: str, value: Any, channels: list[str]) -> str:
         return value.within_in_words(channels)
     if value in ALL_WORDS and name in ("label", "side"):
         return ALL_WORDS[value]
-    said = {"label": "labelled", "person": "labelled by", "role": "", "defect": "", "side": ""}.get(name, name)
+    said = {"label": "labelled", "person": "labelled by", "role": "", "side": ""}.get(name, name)
     words = written(name, value)
     return f"{said} {f'{words} well' if name == 'role' else words}".strip()
 

@@ -40,9 +40,9 @@ def plate_svg(plate: PlateOnMap, colouring: Colouring, marked: set[int]) -> Safe
         f'<svg class="plate-map" viewBox="0 0 {width} {height}" role="group" '
         f'aria-label="Plate {escape(plate.plate.barcode)}, {n_rows * n_columns} wells">',
         f'<rect class="plate-ground" x="{MARGIN}" y="{MARGIN}" width="{n_columns * CELL}" height="{n_rows * CELL}"/>',
+        *(_well(well, colouring, well.pk in marked) for well in plate.wells),
         *(axis("column", column, MARGIN + column * CELL - CELL / 2, 6) for column in range(1, n_columns + 1, every)),
         *(axis("row", row_letters(row), 4, MARGIN + row * CELL - 2.6) for row in range(1, n_rows + 1)),
-        *(_well(well, colouring, well.pk in marked) for well in plate.wells),
         "</svg>",
     ]
     return mark_safe("".join(parts))
