@@ -15,6 +15,7 @@ from django.urls import NoReverseMatch, reverse
 
 from benchmarks.processes import cpu_s
 from labeling.models import Experiment, User
+from labeling.services.run_tables import columns_of
 from labeling.services.scores import scores_of
 
 WARM_UP = 5
@@ -106,6 +107,22 @@ def requests_of(client: Client, experiment: Experiment, seed: int) -> Iterator[A
     )
     yield page("review, whole page", None, review, at_cutoff)
     yield page("gallery: 60 of a band, anywhere in it", 200, review, band_page, **FRAGMENT)
+    gallery, column = reverse("gallery", args=[experiment.pk]), columns_of(run.metric_set_id)[0]
+
+    def gallery_with(**fixed: object) -> Callable[[int], dict]:
+        """60 tiles from a random place on."""
+        return lambda n: {"plate": barcodes[n % len(barcodes)], "after": image_ids[n], **fixed}
+
+    within, lowest = {"metric": f"z,-1.5,1.5,{column}"}, {"order": "lowest", "by": f"raw,{column}"}
+    yield page("gallery: whole page, no filter", 200, gallery, lambda n: {})
+    yield page("gallery: 60 of a plate, worst first", 200, gallery, gallery_with(order="worst"), **FRAGMENT)
+    filtered = gallery_with(row="A", side="kept", label="none", **within)
+    yield page("gallery: whole page, five filters", 200, gallery, filtered)
+    yield page("gallery: 60 within limits, by a metric", 200, gallery, gallery_with(**within, **lowest), **FRAGMENT)
+    yield page("gallery: 60 labelled bad, newest first", 200, gallery, lambda n: {"label": "bad", "order": "newest"})
+    yield page("gallery: 60 where people disagree", 200, gallery, lambda n: {"label": "disagree"}, **FRAGMENT)
+    sample = {"order": "random", "seed": 7}
+    yield page("gallery: 60 of a random sample of a plate", 200, gallery, gallery_with(**sample), **FRAGMENT)
     ordered = {"ordering": "isolation_score"}
     yield page("images: a plate, 60 worst", 200, images, images_with(**ordered))
     yield page("images: a plate, 60 flagged", 200, images, images_with(flagged="true", **ordered))

@@ -6,6 +6,7 @@ from django.urls import path
 from labeling.views import (
     audit,
     experiments,
+    gallery,
     images,
     importing,
     labels,
@@ -35,6 +36,7 @@ urlpatterns = [
     path("experiments/<int:pk>/platemap/", overview.platemap, name="platemap"),
     path("experiments/<int:pk>/display/", overview.display, name="display"),
     path("experiments/<int:pk>/review/", review.review, name="review"),
+    path("experiments/<int:pk>/images/", gallery.gallery, name="gallery"),
     path("experiments/<int:pk>/plates/", plates.plates, name="plates"),
     path("experiments/<int:pk>/cutoff/", review.save, name="save_cutoff"),
     path("scores/<int:run_id>.bin", review.vector, name="score_vector"),

@@ -30,9 +30,10 @@ class ImageViewSet(GenericViewSet):
     def list(self, request: Request, experiment_id: int) -> Response:
         experiment, query = find_experiment(experiment_id), ImageQuery.of(request)
         basis = basis_of(experiment)
-        images = with_scores(self.get_queryset().of(experiment), basis)
-        page = self.paginate_queryset(chosen_images(images, experiment, basis, query))
-        shown = ImageSerializer(facts_of_page(page, basis), many=True, context={"experiment": experiment})
+        page = self.paginator.paginate(chosen_images(experiment, basis, query), request)
+        images = with_scores(self.get_queryset(), basis).in_bulk(page)
+        facts = facts_of_page([images[pk] for pk in page], basis)
+        shown = ImageSerializer(facts, many=True, context={"experiment": experiment})
         return self.get_paginated_response(shown.data)
 
 

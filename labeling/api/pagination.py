@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Any
 
-from django.db.models import QuerySet
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
 
-from labeling.models import Image
 from labeling.problems import BadValue
-from labeling.services.image_facts import ScorePosition, page_by_score
+from labeling.services.image_orders import Lineup
 
 LARGEST_ID = 2**63 - 1
+BEHIND, BEFORE = ">", "<"
 
 
 class ById(CursorPagination):
@@ -55,52 +52,49 @@ class AuditPages(ById):
 
 
 class ImagePages(ById):
-    """By id, or by score and id; score order has no previous page."""
+    """In the order asked for, from an image on or back from one: labels given meanwhile skip and repeat nothing."""
 
-    position: ScorePosition | None = None
-    in_score_order = False
+    next_cursor = previous_cursor = ""
 
-    def paginate_queryset(self, queryset: QuerySet[Image], request: Request, view: Any = None) -> list[Image]:
-        ordering = request.query_params.get("ordering", "id")
-        self.in_score_order = ordering != "id"
-        if not self.in_score_order:
-            return super().paginate_queryset(queryset, request, view)
+    def paginate(self, lineup: Lineup, request: Request) -> list[int]:
+        """The ids of one page of images."""
         self.base_url = request.build_absolute_uri()
-        limit, after = self.get_page_size(request), _read_position(request.query_params.get("cursor"))
-        field = ordering.removeprefix("-")
-        page = page_by_score(queryset, field, descending=ordering.startswith("-"), after=after, limit=limit + 1)
-        if len(page) > limit:
-            last = page[limit - 1]
-            self.position = ScorePosition(getattr(last, field), last.pk)
-        return page[:limit]
+        limit, n = self.get_page_size(request), len(lineup.chosen)
+        direction, image_id = _read_cursor(request.query_params.get("cursor"))
+        start = 0
+        if direction == BEHIND:
+            start = lineup.n_until(image_id)
+        elif direction == BEFORE:
+            start = max(lineup.n_until(image_id, itself=False) - limit, 0)
+        page = lineup.ids(start, start + limit)
+        if page:
+            self.next_cursor = _written(BEHIND, page[-1]) if start + limit < n else ""
+            self.previous_cursor = _written(BEFORE, page[0]) if start else ""
+        return page
 
     def get_next_link(self) -> str | None:
-        if not self.in_score_order:
-            return super().get_next_link()
-        if self.position is None:
-            return None
-        return replace_query_param(self.base_url, "cursor", _written(self.position))
+        return replace_query_param(self.base_url, "cursor", self.next_cursor) if self.next_cursor else None
 
     def get_previous_link(self) -> str | None:
-        return None if self.in_score_order else super().get_previous_link()
+        return replace_query_param(self.base_url, "cursor", self.previous_cursor) if self.previous_cursor else None
 
 
-def _written(position: ScorePosition) -> str:
-    score = "" if position.score is None else repr(position.score)
-    return urlsafe_b64encode(f"{score},{position.image_id}".encode()).decode()
+def _written(direction: str, image_id: int) -> str:
+    return urlsafe_b64encode(f"{direction}{image_id}".encode()).decode()
 
 
-def _read_position(cursor: str | None) -> ScorePosition | None:
+def _read_cursor(cursor: str | None) -> tuple[str, int]:
+    """Where a page is, from behind or before which image; from the beginning without a cursor."""
     if not cursor:
-        return None
+        return "", 0
     try:
-        score, _, image_id = urlsafe_b64decode(cursor.encode()).decode().partition(",")
-        position = ScorePosition(float(score) if score else None, int(image_id))
+        text = urlsafe_b64decode(cursor.encode()).decode()
     except ValueError:
         raise _bad_cursor() from None
-    if position.image_id > LARGEST_ID or not math.isfinite(position.score or 0):
+    direction, image_id = text[:1], text[1:]
+    if direction not in (BEHIND, BEFORE) or not image_id.isdecimal() or int(image_id) > LARGEST_ID:
         raise _bad_cursor()
-    return position
+    return direction, int(image_id)
 
 
 def _bad_cursor() -> BadValue:

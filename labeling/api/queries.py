@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from django.db.models import Q, QuerySet
+import numpy as np
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from imaging.wells import parse_well
-from labeling.models import Experiment, Image, ScoreKind, Well
+from labeling.models import Experiment, ScoreKind
 from labeling.problems import BadValue, Conflict
-from labeling.services.image_facts import Basis, with_verdict
-from labeling.services.rules import conditions_of, ids_breaking
+from labeling.services.cutoffs import CutoffChoice
+from labeling.services.image_facts import Basis
+from labeling.services.image_filters import DEFECTS, FLAGGED, KEPT, LABELS, ROLES, ImageFilter
+from labeling.services.image_masks import Gallery
+from labeling.services.image_orders import Lineup, by_score
+from labeling.services.image_tables import score_column
 
 PAGING = {"cursor", "page_size"}
-VERDICTS = ("good", "bad", "unsure", "none")
 ORDERINGS = ("id", "isolation_score", "-isolation_score", "blended_score", "-blended_score")
 
 
@@ -62,24 +64,36 @@ class Query(serializers.Serializer):
         return query.validated_data
 
 
+class Several(serializers.ListField):
+    """A parameter that may be given several times; the first value that makes no sense is told."""
+
+    def __init__(self, child: serializers.Field, **options: Any) -> None:
+        super().__init__(child=child, required=False, **options)
+
+    def run_child_validation(self, data: list[Any]) -> list[Any]:
+        return [self.child.run_validation(one) for one in data if one != ""]
+
+
 class ImageQuery(Query):
-    plate = serializers.CharField(required=False, help_text="A barcode")
-    well = serializers.CharField(required=False, help_text="Such as B07")
-    role = one_of(tuple(Well.Role.values), "role", required=False)
-    verdict = one_of(VERDICTS, "verdict", required=False)
-    flagged = yes_or_no(required=False, help_text="Below the saved cutoff, or not")
+    """Several values of one parameter widen, different parameters narrow; as in the gallery."""
+
+    plate = Several(serializers.CharField(), help_text="A barcode")
+    well = Several(serializers.CharField(), help_text="Such as B07")
+    row = Several(serializers.CharField(), help_text="Such as B")
+    column = Several(serializers.CharField(), help_text="Such as 7")
+    site = Several(serializers.CharField(), help_text="Such as 2")
+    role = Several(one_of(ROLES, "role"))
+    treatment = Several(serializers.CharField(), help_text="field=value, such as compound=DMSO, control class=M1")
+    metric = Several(serializers.CharField(), help_text="unit,low,high,metric: within these limits")
+    verdict = Several(one_of(LABELS, "verdict"), help_text="In force; none, or that people disagree")
+    person = Several(serializers.CharField(), help_text="Log-in of who gave the verdict in force")
+    defect = Several(one_of(DEFECTS, "defect"))
+    flagged = yes_or_no(required=False, help_text="By the saved rule, or not")
     score = one_of(tuple(ScoreKind.values), "score", default=ScoreKind.ISOLATION.value, help_text="Of min and max")
     score_min = NumberField(required=False, help_text="The lowest score to show")
     score_max = NumberField(required=False, help_text="The highest score to show")
     broken = yes_or_no(required=False)
     ordering = one_of(ORDERINGS, "ordering", required=False)
-
-    def validate_well(self, text: str) -> dict[str, int]:
-        try:
-            position = parse_well(text)
-        except ValueError as problem:
-            raise serializers.ValidationError(str(problem)) from None
-        return {"well__row": position.row, "well__column": position.column}
 
 
 class TableQuery(Query):
@@ -117,23 +131,29 @@ class AuditQuery(Query):
     until = serializers.DateTimeField(required=False, help_text="Before this time")
 
 
-def chosen_images(
-    images: QuerySet[Image], experiment: Experiment, basis: Basis, query: dict[str, Any]
-) -> QuerySet[Image]:
-    """Those of the images (with their scores) that a query asks for. Conflict: `flagged` without a cutoff."""
-    plain = {"plate": "plate__barcode", "role": "well__role"}
-    plain |= {"score_min": f"{query['score']}_score__gte", "score_max": f"{query['score']}_score__lte"}
-    images = images.filter(**{lookup: query[name] for name, lookup in plain.items() if name in query})
-    images = images.filter(**query.get("well", {}))
-    if "verdict" in query:
-        images = with_verdict(images, experiment, query["verdict"])
+def chosen_images(experiment: Experiment, basis: Basis, query: dict[str, Any]) -> Lineup:
+    """The images that a query asks for, in its order. Conflict: `flagged` without a cutoff."""
+    if "flagged" in query and basis.cutoff is None:
+        raise Conflict("No cutoff is saved for these scores yet, so nothing is flagged. Save one first.")
+    choice = CutoffChoice.of(basis.cutoff) if basis.cutoff else None
+    gallery = Gallery.of(experiment, basis.run, choice)
+    table, matching = gallery.table, gallery.matching(_filter_asked(query))
+    runs = {ScoreKind.ISOLATION: basis.isolation_run, ScoreKind.BLENDED: basis.blended_run}
+    if "score_min" in query or "score_max" in query:
+        run = runs[query["score"]]
+        scores = score_column(table, run.pk) if run else np.full(len(matching), np.nan)
+        # No score lies within any limits.
+        matching &= (scores >= query.get("score_min", -np.inf)) & (scores <= query.get("score_max", np.inf))
     if "broken" in query:
-        images = images.broken() if query["broken"] else images.filter(state=Image.State.READY)
+        broken = table.marked(np.array(experiment.images.broken().values_list("pk", flat=True), np.int64))
+        matching &= broken if query["broken"] else ~broken
+    name = query.get("ordering", "id")
+    run = runs.get(name.removeprefix("-").removesuffix("_score"))
+    return Lineup(table, by_score(table, run, descending=name.startswith("-")), matching)
+
+
+def _filter_asked(query: dict[str, Any]) -> ImageFilter:
+    wanted = ImageFilter.parse(query | {"label": query.get("verdict", [])})
     if "flagged" in query:
-        if basis.cutoff is None:
-            raise Conflict("No cutoff is saved for these scores yet, so nothing is flagged. Save one first.")
-        broken = Q(pk__in=ids_breaking(basis.cutoff.run_id, conditions_of(basis.cutoff.conditions)))
-        flagged = Q(**{f"{basis.score_field}__lt": basis.cutoff.value}) | broken
-        kept = Q(**{f"{basis.score_field}__gte": basis.cutoff.value}) & ~broken
-        images = images.filter(flagged if query["flagged"] else kept)
-    return images
+        wanted = wanted.with_value("side", FLAGGED if query["flagged"] else KEPT)
+    return wanted

@@ -8,7 +8,7 @@ from itertools import islice
 
 from django.db.models import F, FilteredRelation, FloatField, Q, QuerySet, Value
 
-from labeling.models import Cutoff, Experiment, Image, Label, ScoreKind, ScoreRun, Verdict
+from labeling.models import Cutoff, Experiment, Image, Label, ScoreKind, ScoreRun
 from labeling.services.cutoffs import cutoff_in_force
 from labeling.services.decisions import decide, printed_names
 from labeling.services.rules import Judge, conditions_of
@@ -61,14 +61,6 @@ class ImageFacts:
         return self.label.verdict if self.label else None
 
 
-@dataclass(frozen=True)
-class ScorePosition:
-    """Where a page in score order ended. Images without a score follow all others; there `score` is None."""
-
-    score: float | None
-    image_id: int
-
-
 def basis_of(experiment: Experiment) -> Basis:
     """Three queries. Where the cutoff lies on an older model's scores, those are the blended ones shown."""
     runs = ScoreRun.objects.defer("vector")
@@ -93,30 +85,6 @@ def _with_score(images: QuerySet[Image], kind: str, run: ScoreRun | None) -> Que
     return images.annotate(**{f"in_{kind}_run": relation, f"{kind}_score": F(f"in_{kind}_run__score")})
 
 
-def with_verdict(images: QuerySet[Image], experiment: Experiment, verdict: str) -> QuerySet[Image]:
-    """Images on which that verdict is in force; `none` means unlabelled."""
-    in_force = Label.objects.filter(experiment=experiment).newest()
-    if verdict == "none":
-        return images.exclude(pk__in=in_force.exclude(verdict=Verdict.WITHDRAWN).values("image"))
-    return images.filter(pk__in=in_force.filter(verdict=verdict).values("image"))
-
-
-def page_by_score(
-    images: QuerySet[Image], field: str, *, descending: bool, after: ScorePosition | None, limit: int
-) -> list[Image]:
-    """The next images in the order of a score of `with_scores`, each exactly once however many are equal.
-
-    The index on (run, score) finds the place; only equal scores are sorted by id.
-    """
-    page: list[Image] = []
-    if after is None or after.score is not None:
-        page = list(_scored(images, field, descending, after)[:limit])
-        after = None
-    if len(page) < limit:
-        page += _unscored(images, field, after)[: limit - len(page)]
-    return page
-
-
 def facts_of_page(images: Sequence[Image], basis: Basis) -> list[ImageFacts]:
     """Facts of the images of one page, with one query for their labels."""
     labels = Label.objects.on([image.pk for image in images])
@@ -137,24 +105,6 @@ def in_batches(rows: Iterable, size: int) -> Iterator[list]:
     waiting = iter(rows)
     while batch := list(islice(waiting, size)):
         yield batch
-
-
-def _scored(images: QuerySet[Image], field: str, descending: bool, after: ScorePosition | None) -> QuerySet[Image]:
-    scored = images.filter(**{f"{field}__isnull": False})
-    if descending:
-        if after:
-            ties_seen = Q(**{field: after.score}, pk__gte=after.image_id)
-            scored = scored.filter(**{f"{field}__lte": after.score}).exclude(ties_seen)
-        return scored.order_by(f"-{field}", "-pk")
-    if after:
-        ties_seen = Q(**{field: after.score}, pk__lte=after.image_id)
-        scored = scored.filter(**{f"{field}__gte": after.score}).exclude(ties_seen)
-    return scored.order_by(field, "pk")
-
-
-def _unscored(images: QuerySet[Image], field: str, after: ScorePosition | None) -> QuerySet[Image]:
-    unscored = images.filter(**{f"{field}__isnull": True}).order_by("pk")
-    return unscored.filter(pk__gt=after.image_id) if after else unscored
 
 
 def _facts(

@@ -65,6 +65,13 @@ def n_to_measure(experiment: Experiment) -> int:
     return (sound.due_for_measuring(metric_set) if metric_set else sound.with_files()).count()
 
 
+def n_by_verdict(experiment: Experiment) -> dict[str, int]:
+    """How many images carry which verdict, for those given."""
+    labels = Label.objects.filter(experiment=experiment).newest().exclude(verdict=Verdict.WITHDRAWN)
+    counts = Counter(dict(labels.order_by().values_list("verdict").annotate(n=Count("pk"))))
+    return {verdict: counts[verdict] for verdict in Verdict.values if counts[verdict]}
+
+
 def _labelled(ids: list[int]) -> Counter[int]:
     labelled = Label.objects.filter(experiment__in=ids).newest().exclude(verdict=Verdict.WITHDRAWN)
     return _counted(labelled.order_by("experiment").values_list("experiment").annotate(n=Count("pk")))

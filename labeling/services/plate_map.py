@@ -41,6 +41,12 @@ CONTROL_CLASS = "control class"
 Losses = Mapping[tuple[int, int], int]
 
 
+def class_in(name: str, control_class: str, treatment: Mapping[str, object]) -> str:
+    """What a well holds in one respect: its control class, or its value in a treatment field; empty where nothing."""
+    value = control_class if name == CONTROL_CLASS else treatment.get(name)
+    return "" if value in (None, "") else str(value)
+
+
 @dataclass(frozen=True)
 class WellOnMap:
     """One well: its place, what is in it, its fields, and how many of them fall out.
@@ -66,8 +72,7 @@ class WellOnMap:
 
     def class_in(self, name: str) -> str:
         """The well's control class, or its value in a treatment field; empty where it has none."""
-        value = self.control_class if name == CONTROL_CLASS else self.treatment.get(name)
-        return "" if value in (None, "") else str(value)
+        return class_in(name, self.control_class, self.treatment)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,10 @@ class Condition:
             broken |= values.astype(np.float64) > self.high
         return broken
 
+    def keeps(self, run_id: int) -> np.ndarray:
+        """(N,) True for the rows whose metric lies within the limits; what is undefined lies nowhere."""
+        return ~self.breaks(run_id) & ~np.isnan(metric_values(run_id, self.column, self.unit))
+
     def breaks_at(self, run_id: int, row: int) -> float | None:
         """The image's value, when the condition flags the image of that row."""
         value = float(metric_values(run_id, self.column, self.unit)[row])
@@ -76,12 +80,11 @@ class Condition:
 
     def in_words(self, channels: list[str]) -> str:
         """The condition itself: `saturated > 1 % in DNA`."""
-        metric, channel = meaning_of(self.column, tuple(channels))
-        unit = _unit(metric.unit, self.unit)
-        limits = [
-            f"{sign} {limit:.4g}{unit}" for sign, limit in (("<", self.low), (">", self.high)) if limit is not None
-        ]
-        return f"{title_of(self.column, channels)} {' or '.join(limits)}{_in(channel)}"
+        return self._limits_in_words(channels, "<", " or ", ">")
+
+    def within_in_words(self, channels: list[str]) -> str:
+        """What it keeps: `saturated ≥ 1 % and ≤ 5 % in DNA`."""
+        return self._limits_in_words(channels, "≥", " and ", "≤")
 
     def why(self, value: float, channels: list[str]) -> str:
         """What flagged an image with that value: `saturated 4.4 % > 1 % in DNA`."""
@@ -90,6 +93,14 @@ class Condition:
         sign, limit = ("<", self.low) if self.low is not None and value < self.low else (">", self.high)
         assert limit is not None
         return f"{title_of(self.column, channels)} {value:.4g}{unit} {sign} {limit:.4g}{unit}{_in(channel)}"
+
+    def _limits_in_words(self, channels: list[str], below: str, between: str, above: str) -> str:
+        metric, channel = meaning_of(self.column, tuple(channels))
+        unit = _unit(metric.unit, self.unit)
+        limits = [
+            f"{sign} {limit:.4g}{unit}" for sign, limit in ((below, self.low), (above, self.high)) if limit is not None
+        ]
+        return f"{title_of(self.column, channels)} {between.join(limits)}{_in(channel)}"
 
 
 def conditions_of(given: Iterable[dict[str, object]]) -> tuple[Condition, ...]:

@@ -147,7 +147,8 @@ def scores_of(run_id: int) -> Scores:
 
 
 @lru_cache(maxsize=8)  # 200,000 images are 5 MB
-def _parts_of(run_id: int) -> tuple[np.ndarray, Parts] | None:
+def all_parts_of(run_id: int) -> tuple[np.ndarray, Parts] | None:
+    """The images of a blended run, ascending, and the parts of their scores; None where they were not kept."""
     stored = ScoreParts.objects.filter(run=run_id).first()
     if stored is None:
         return None
@@ -157,7 +158,7 @@ def _parts_of(run_id: int) -> tuple[np.ndarray, Parts] | None:
 
 def parts_of(run: ScoreRun | None, image_ids: Iterable[int]) -> dict[int, dict[str, float]]:
     """Image id to the parts of its blended score, for those that have one: no query once the run is in memory."""
-    found = _parts_of(run.pk) if run else None
+    found = all_parts_of(run.pk) if run else None
     if found is None:
         return {}
     known, parts = found

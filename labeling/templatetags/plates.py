@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django import template
+from django.urls import reverse
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
@@ -24,19 +27,22 @@ def plate_svg(plate: PlateOnMap, colouring: Colouring, marked: set[int]) -> Safe
     n_rows, n_columns = plate.plate.n_rows, plate.plate.n_columns
     width, height = MARGIN + n_columns * CELL, MARGIN + n_rows * CELL
     every = 1 if n_columns <= 24 else 2
+    gallery = reverse("gallery", args=[plate.plate.experiment_id])
+
+    def axis(name: str, value: object, x: float, y: float) -> str:
+        """The name of a row or column, which leads to all its fields; by keyboard they are reached from a well."""
+        address = escape(f"{gallery}?{urlencode({'plate': plate.plate.barcode, name: value})}")
+        title = f"All fields of {name} {value}"
+        text = f'<text class="plate-axis" x="{x}" y="{y}">{value}</text>'
+        return f'<a href="{address}" tabindex="-1" aria-label="{title}">{text}<title>{title}</title></a>'
+
     parts = [
         f'<svg class="plate-map" viewBox="0 0 {width} {height}" role="group" '
         f'aria-label="Plate {escape(plate.plate.barcode)}, {n_rows * n_columns} wells">',
         f'<rect class="plate-ground" x="{MARGIN}" y="{MARGIN}" width="{n_columns * CELL}" height="{n_rows * CELL}"/>',
-        *(
-            f'<text class="plate-axis" x="{MARGIN + column * CELL - CELL / 2}" y="6">{column}</text>'
-            for column in range(1, n_columns + 1, every)
-        ),
-        *(
-            f'<text class="plate-axis" x="4" y="{MARGIN + row * CELL - 2.6}">{row_letters(row)}</text>'
-            for row in range(1, n_rows + 1)
-        ),
         *(_well(well, colouring, well.pk in marked) for well in plate.wells),
+        *(axis("column", column, MARGIN + column * CELL - CELL / 2, 6) for column in range(1, n_columns + 1, every)),
+        *(axis("row", row_letters(row), 4, MARGIN + row * CELL - 2.6) for row in range(1, n_rows + 1)),
         "</svg>",
     ]
     return mark_safe("".join(parts))

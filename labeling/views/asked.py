@@ -27,8 +27,7 @@ TILE_SIZES = (96, 144, 224)
 def run_asked(asked: QueryDict, experiment: Experiment) -> ScoreRun | None:
     """The run of the score asked for; without a word the one the cutoff in force lies on, else the isolation run."""
     runs = {name: run for name, _, run in score_choices(experiment)}
-    axis = asked.get("axis", "")
-    name = axis.removeprefix(SCORE) if axis.startswith(SCORE) else asked.get("score")
+    name = score_asked(asked)
     if not name:
         isolation = runs.get(ScoreKind.ISOLATION)
         cutoff = cutoff_in_force(experiment, isolation)
@@ -38,6 +37,12 @@ def run_asked(asked: QueryDict, experiment: Experiment) -> ScoreRun | None:
     if name not in runs and name != ScoreKind.ISOLATION:
         raise BadValue(f"{experiment.name} has no {name} score yet.")
     return runs.get(name)
+
+
+def score_asked(asked: QueryDict) -> str | None:
+    """The name of the score an address asks for, if it does."""
+    axis = asked.get("axis", "")
+    return axis.removeprefix(SCORE) if axis.startswith(SCORE) else asked.get("score")
 
 
 def choice_asked(asked: QueryDict, run: ScoreRun, saved: CutoffChoice | None) -> CutoffChoice:
@@ -105,7 +110,9 @@ def tile_frame(request: HttpRequest, experiment: Experiment) -> dict[str, object
 
 def query_of(choice: CutoffChoice, **more: object) -> str:
     """The query string that means a choice."""
-    return urlencode({name: value for name, value in (choice.as_query() | more).items() if value}, doseq=True)
+    return urlencode(
+        {name: value for name, value in (choice.as_query() | more).items() if value not in (None, "", [])}, doseq=True
+    )
 
 
 def _with_limits(conditions: list[Condition], axis: tuple[str, str], asked: QueryDict) -> list[Condition]:

@@ -28,7 +28,7 @@ from labeling.services.embedding import after_measuring
 from labeling.services.experiments import apply_platemap, set_display_ranges
 from labeling.services.jobs import start_job
 from labeling.services.measuring import sampled_ranges
-from labeling.services.overview import n_files_of, n_to_measure, progress_of
+from labeling.services.overview import n_by_verdict, n_files_of, n_to_measure, progress_of
 from labeling.services.same_content import identical_images
 from labeling.services.scaling import oddly_scaled
 from labeling.templatetags.lab import counted, percent, score
@@ -189,6 +189,7 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         "n_files": n_files_of(experiment, progress),
         "n_refused": experiment.refused_files.filter(resolved_at__isnull=True).count(),
         "n_broken": n_broken,
+        "n_by_verdict": n_by_verdict(experiment) if n_labels else {},
         # Fields of a table without files are never due, whatever is left.
         "n_due": n_to_measure(experiment) if n_left > 0 or progress.is_imported else 0,
         "run": run,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from imaging.wells import WellPosition, row_letters
 from labeling.models import Experiment, Image, Label, Score, Well
 from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.bands import Tile, views_of
 from labeling.services.image_facts import Basis, basis_of
+from labeling.services.image_filters import ImageFilter, WellClass
 from labeling.services.metric_sets import current_metric_set
-from labeling.services.plate_map import PlateMap, losses_by_cutoff, map_of
+from labeling.services.plate_map import CONTROL_CLASS, PlateMap, class_in, losses_by_cutoff, map_of
 from labeling.services.well_colours import colour_wells, colourings_of
 from labeling.views.access import requires
 
@@ -48,22 +52,38 @@ def _fields(
     request: HttpRequest, experiment: Experiment, basis: Basis, plate_map: PlateMap | None
 ) -> dict[str, object]:
     """The fields of one well (`well`), or of all wells of a class (`field` and `value`), the worst first."""
-    title, wells = "", []
+    title, wells, elsewhere = "", [], []
     if request.GET.get("well"):
         well = _well(experiment, request.GET["well"])
         title, wells = f"Plate {well.plate.barcode}, well {well.name}", [well.pk]
+        elsewhere = _galleries_of(well)
     elif request.GET.get("field") and plate_map is not None:
         name, value = request.GET["field"], request.GET.get("value", "")
         title, wells = f"{name} {value}", [well.pk for well in plate_map.wells if well.class_in(name) == value]
+        elsewhere = [(f"all {title}", ImageFilter(treatment=(WellClass(name, value),)))]
     return {
         "experiment": experiment,
         "marked": set(wells),
         "fields_title": title,
+        "elsewhere": [(words, urlencode(wanted.as_query(), doseq=True)) for words, wanted in elsewhere],
         "n_fields": Image.objects.filter(well__in=wells).count() if wells else 0,
         "tiles": _worst_tiles(wells, basis) if wells else [],
         "view": views_of(list(experiment.channels.all()))[0][0],
         "size": request.user.tile_size,
     }
+
+
+def _galleries_of(well: Well) -> list[tuple[str, ImageFilter]]:
+    """What of a well one may want to see all of, in words."""
+    plate = (well.plate.barcode,)
+    classes = {CONTROL_CLASS: well.control_class} | well.treatment
+    held = [(name, value) for name in classes if (value := class_in(name, well.control_class, well.treatment))]
+    return [
+        ("this well", ImageFilter(plate=plate, well=(WellPosition(well.row, well.column),))),
+        (f"row {row_letters(well.row)}", ImageFilter(plate=plate, row=(well.row,))),
+        (f"column {well.column}", ImageFilter(plate=plate, column=(well.column,))),
+        *((f"all {name} {value}", ImageFilter(treatment=(WellClass(name, value),))) for name, value in held),
+    ]
 
 
 def _well(experiment: Experiment, text: str) -> Well:

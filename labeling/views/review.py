@@ -35,7 +35,7 @@ from labeling.services.scores import scores_of
 from labeling.templatetags.lab import score as shown_score
 from labeling.templatetags.lab import utc
 from labeling.views.access import requires
-from labeling.views.asked import WAYS, axis_of, choice_asked, query_of, run_asked, tile_frame
+from labeling.views.asked import WAYS, axis_of, choice_asked, query_of, run_asked, score_asked, tile_frame
 
 BAND_TILES = 24
 PAGE_TILES = 60
@@ -124,7 +124,7 @@ def _bands(
     return changed | {
         "run": run,
         "choice": choice,
-        "choice_query": query_of(choice),
+        "choice_query": query_of(choice, score=score_asked(request.GET)),
         "preview": preview_cutoff(run, choice),
         "place": "review",
         "axis": axis,

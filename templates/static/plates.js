@@ -11,9 +11,9 @@ document.addEventListener("DOMContentLoaded", () => {
     location.assign(address);
   });
 
-  const wellOf = (event) => event.target.closest?.(".plate-map a");
+  const wellOf = (event) => event.target.closest?.(".plate-map a[data-well]");
   const say = (well) => { words.textContent = well.getAttribute("aria-label"); };
-  document.querySelectorAll(".plate-map").forEach((map) => map.querySelector("a")?.setAttribute("tabindex", "0"));
+  document.querySelectorAll(".plate-map").forEach((map) => map.querySelector("a[data-well]")?.setAttribute("tabindex", "0"));
   document.addEventListener("pointerover", (event) => { const well = wellOf(event); if (well) say(well); });
   document.addEventListener("focusin", (event) => { const well = wellOf(event); if (well) say(well); });
 

@@ -20,6 +20,8 @@ PAGES = {
     "overview": "/experiments/{experiment}/",
     "files": "/experiments/{experiment}/files/",
     "review": "/experiments/{experiment}/review/",
+    "gallery": "/experiments/{experiment}/images/?label=bad&label=none&side=kept",
+    "gallery, nothing": "/experiments/{experiment}/images/?well=A01&row=H",
     "plates": "/experiments/{experiment}/plates/",
     "plates, a well": "/experiments/{experiment}/plates/?well={well}",
     "QC sets": "/experiments/{experiment}/qc-sets/",

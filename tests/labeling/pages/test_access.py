@@ -26,6 +26,7 @@ ADDRESSES = {
     "platemap": ("post", "experiment", Action.INGEST),
     "display": ("post", "experiment", Action.SET_CUTOFF),
     "review": ("get", "experiment", Action.LOOK),
+    "gallery": ("get", "experiment", Action.LOOK),
     "plates": ("get", "experiment", Action.LOOK),
     "save_cutoff": ("post", "experiment", Action.SET_CUTOFF),
     "score_vector": ("get", "run", Action.LOOK),
