@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
 
-from labeling.models import Experiment, Image, Label, LabelQueue, QueueEntry, Score, ScoreRun, Verdict
+from labeling.models import Experiment, Image, Label, LabelQueue, QueueEntry, Score, ScoreRun, User, Verdict
 from labeling.problems import BadValue
 from labeling.services.cutoffs import AUTOMATIC, current_run, cutoff_in_force
 from labeling.services.image_facts import ImageFacts, basis_of, facts_of_page, with_scores
+from labeling.services.repeats import next_repeat
 from training.learners.blend import Prediction
-from training.learners.queue import Choice, choose_next
+from training.learners.queue import DRAWN_BLINDLY, Choice, choose_next
 from training.learning import LearningTable, Teaching, teaching_of
 
 MOST = 500
@@ -81,6 +82,29 @@ def images_to_label(experiment: Experiment, *, limit: int) -> list[Candidate]:
     Where the list runs out (a new one is made in the background), those nearest the cutoff follow. Raises
     Conflict before the first scoring, BadValue for a limit that is not 1 to 500.
     """
+    return _described(experiment, _chosen(experiment, limit))
+
+
+def page_to_label(experiment: Experiment, person: User, *, limit: int) -> list[Candidate]:
+    """The same for one person's page, a blind repeat among them when one is due; nothing tells which it is.
+
+    Its reason is the one of images drawn at random: it was drawn blindly, too.
+    """
+    chosen = _chosen(experiment, limit)
+    repeat = next_repeat(experiment, person) if chosen else None
+    if repeat is None or repeat.place >= limit:
+        return _described(experiment, chosen)
+    again = repeat.earlier.image_id
+    entries = list(chosen.items())
+    entries.insert(repeat.place, (again, (DRAWN_BLINDLY, True)))
+    candidates = _described(experiment, dict(entries[:limit]))
+    return [
+        replace(one, facts=replace(one.facts, label=None)) if one.facts.image.pk == again else one for one in candidates
+    ]
+
+
+def _chosen(experiment: Experiment, limit: int) -> dict[int, tuple[str, bool]]:
+    """Image id to why, and whether it was drawn at random; best first."""
     if not 1 <= limit <= MOST:
         raise BadValue(f"The limit is {limit}; ask for 1 to {MOST} images.")
     isolation_run = current_run(experiment)
@@ -89,6 +113,10 @@ def images_to_label(experiment: Experiment, *, limit: int) -> list[Candidate]:
     chosen = {entry.image_id: (entry.why, entry.is_random) for entry in entries}
     if len(chosen) < limit:
         chosen |= _nearest_the_cutoff(experiment, isolation_run, limit - len(chosen), set(chosen))
+    return chosen
+
+
+def _described(experiment: Experiment, chosen: dict[int, tuple[str, bool]]) -> list[Candidate]:
     basis = basis_of(experiment)
     images = with_scores(Image.objects.with_place(), basis).in_bulk(chosen)
     facts = facts_of_page([images[pk] for pk in chosen], basis)

@@ -189,6 +189,7 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         "n_files": n_files_of(experiment, progress),
         "n_refused": experiment.refused_files.filter(resolved_at__isnull=True).count(),
         "n_broken": n_broken,
+        "n_labels": n_labels,
         # Fields of a table without files are never due, whatever is left.
         "n_due": n_to_measure(experiment) if n_left > 0 or progress.is_imported else 0,
         "run": run,
