@@ -47,6 +47,12 @@ def answer(client, image_id, verdict, experiment, *, undo=False):
     return client.post(reverse(name, args=[experiment.pk]), {"image": image_id, "verdict": verdict}, headers=FETCH)
 
 
+def label_those_before(due, experiment, client):
+    """Go through the page in order, up to the image that comes again."""
+    for tile, _ in client.get(reverse("queue", args=[experiment.pk])).context["tiles"][: due.place]:
+        answer(client, tile.image.pk, "good", experiment)
+
+
 def test_the_page_shows_it_at_its_place_like_any_other(due, address, scientist):
     page = client_of(scientist).get(address)
     tiles = page.context["tiles"]
@@ -94,14 +100,14 @@ def test_a_closer_look_from_the_queue_does_not_tell_the_first_verdict(due, addre
     drawer = text_of(client.get(f"/images/{image}/?from=queue", headers=HTMX))
     assert f'action="{reverse("queue_label", args=[experiment.pk])}"' in drawer
     assert f"/images/{image}/viewer/?from=queue" in drawer
+    label_those_before(due, experiment, client)
     answer(client, image, "bad", experiment)
     assert "(blind repeat)" in text_of(client.get(f"/images/{image}/?from=queue"))
 
 
 def test_an_answer_is_the_newest_word_and_undoing_it_hides_the_first_again(due, experiment, scientist):
     client, image = client_of(scientist), due.earlier.image_id
-    for image_id in [t.image.pk for t, _ in client.get(reverse("queue", args=[experiment.pk])).context["tiles"]][:7]:
-        answer(client, image_id, "good", experiment)
+    label_those_before(due, experiment, client)
     assert "is-bad" in text_of(answer(client, image, "bad", experiment))
     assert Label.objects.latest("id").repeats == due.earlier
     undone = text_of(answer(client, image, "", experiment, undo=True))

@@ -42,7 +42,7 @@ def test_the_numbers_stand_on_the_page(address, images, scientist, second_scient
     assert "70.0 %" in text
     assert "Fair agreement; its interval reaches from slight to substantial." in text
     assert text.count('class="decision"') == 15
-    assert "in force" in text
+    assert "In force" in text
 
 
 def test_one_category_only_is_said_in_words(address, images, scientist, second_scientist, as_scientist):
