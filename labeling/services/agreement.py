@@ -36,6 +36,8 @@ WITH own AS (
     FROM own ORDER BY image_id, by_id, id DESC
 )
 """
+# Two people's words on an image are met by unfolding what was said of it: the planner knows nothing of how many rows
+# the first steps give, and a join of them with themselves took minutes for 60,000 labels.
 COUNTS = f"""{OWN}, first AS (
     SELECT DISTINCT ON (image_id, by_id) image_id, by_id, verdict
     FROM own WHERE following IS DISTINCT FROM image_id ORDER BY image_id, by_id, id
@@ -46,12 +48,16 @@ COUNTS = f"""{OWN}, first AS (
 SELECT 'person', by_id, by_id, verdict, verdict, count(*) FROM first GROUP BY by_id, verdict
 UNION ALL
 SELECT 'pair', one.by_id, other.by_id, one.verdict, other.verdict, count(*)
-FROM first one JOIN first other ON other.image_id = one.image_id AND other.by_id > one.by_id
-GROUP BY one.by_id, other.by_id, one.verdict, other.verdict
+FROM (
+    SELECT array_agg(by_id) AS people, array_agg(verdict) AS said FROM first GROUP BY image_id HAVING count(*) > 1
+) judged, unnest(people, said) one(by_id, verdict), unnest(people, said) other(by_id, verdict)
+WHERE other.by_id > one.by_id GROUP BY one.by_id, other.by_id, one.verdict, other.verdict
 UNION ALL
 SELECT 'apart', one.by_id, other.by_id, '', '', count(*)
-FROM last one JOIN last other ON other.image_id = one.image_id AND other.by_id > one.by_id
-WHERE other.verdict <> one.verdict GROUP BY one.by_id, other.by_id
+FROM (
+    SELECT array_agg(by_id) AS people, array_agg(verdict) AS said FROM last GROUP BY image_id HAVING count(*) > 1
+) judged, unnest(people, said) one(by_id, verdict), unnest(people, said) other(by_id, verdict)
+WHERE other.by_id > one.by_id AND other.verdict <> one.verdict GROUP BY one.by_id, other.by_id
 UNION ALL
 SELECT 'pair', again.by_id, again.by_id, earlier.verdict, again.verdict, count(*)
 FROM again JOIN labeling_label earlier ON earlier.id = again.repeats_id
@@ -64,22 +70,21 @@ WHERE earlier.verdict <> last.verdict GROUP BY last.by_id
 # Each person's newest word is a voice; somebody whose blind repeat contradicts the first verdict has two. Open is what
 # no majority has settled: where not more than half of the voices say what is in force, the newest of them.
 DISPUTED = f"""{OWN}, voice AS (
-    SELECT id, image_id, by_id, verdict FROM last
+    SELECT id, image_id, by_id, verdict, true AS is_last FROM last
     UNION ALL
-    SELECT earlier.id, last.image_id, last.by_id, earlier.verdict
+    SELECT earlier.id, last.image_id, last.by_id, earlier.verdict, false
     FROM last JOIN labeling_label earlier ON earlier.id = last.repeats_id AND earlier.verdict <> last.verdict
-), newest AS (
-    SELECT DISTINCT ON (image_id) image_id, id, verdict FROM voice ORDER BY image_id, id DESC
+), said_of AS (
+    SELECT image_id, max(id) AS id, array_agg(verdict ORDER BY id DESC) AS said
+    FROM voice GROUP BY image_id HAVING count(DISTINCT verdict) > 1
 ), disputed AS (
-    SELECT newest.image_id, newest.id,
-        2 * count(*) FILTER (WHERE voice.verdict = newest.verdict) <= count(*) AS is_open
-    FROM voice JOIN newest USING (image_id)
+    SELECT image_id, id, 2 * cardinality(array_positions(said, said[1])) <= cardinality(said) AS is_open
+    FROM said_of
     WHERE NOT %(of_people)s OR image_id IN (
         SELECT image_id FROM voice
-        WHERE by_id = ANY(%(people)s) AND (cardinality(%(people)s::bigint[]) = 1 OR id IN (SELECT id FROM last))
+        WHERE by_id = ANY(%(people)s) AND (is_last OR cardinality(%(people)s::bigint[]) = 1)
         GROUP BY image_id HAVING count(DISTINCT verdict) > 1
     )
-    GROUP BY newest.image_id, newest.id HAVING count(DISTINCT voice.verdict) > 1
 )
 SELECT total.n, total.n_open, page.image_id, page.id, page.is_open
 FROM (SELECT count(*) AS n, count(*) FILTER (WHERE is_open) AS n_open FROM disputed) total
@@ -124,8 +129,7 @@ class Pair:
 
     @property
     def in_short(self) -> str:
-        n = self.agreement.n
-        images = "1 image" if n == 1 else f"{n:,} images"
+        images = _counted(self.agreement.n, "image")
         if self.is_same_person:
             return f"{self.first} judged {images} twice, unaware: {self.agreement}"
         return f"{self.first} and {self.second} judged {images} both: {self.agreement}"
@@ -145,12 +149,13 @@ class AgreementOfPeople:
         if not self.people:
             return ""
         n = len(self.people)
-        labelled = f"{sum(one.n_images for one in self.people):,} verdicts of {n} {'people' if n > 1 else 'person'}"
+        n_verdicts = sum(one.n_images for one in self.people)
+        labelled = f"{_counted(n_verdicts, 'verdict')} of {n} {'people' if n > 1 else 'person'}"
         told = [pair.in_short for pair in [*self.pairs[:PAIRS_TOLD], *self.selves[:PAIRS_TOLD]]]
         if not self.pairs:
             told.insert(0, "no image was judged by two people")
         left = max(len(self.pairs) - PAIRS_TOLD, 0) + max(len(self.selves) - PAIRS_TOLD, 0)
-        return "; ".join([labelled, *told, *([f"{left} more pairs"] if left else [])]) + "."
+        return "; ".join([labelled, *told, *([f"{_counted(left, 'more pair')}"] if left else [])]) + "."
 
 
 @dataclass(frozen=True)
@@ -251,6 +256,10 @@ def people_asked(text: str) -> tuple[int, ...]:
     if not (first.isdecimal() and second.isdecimal() and max(int(first), int(second)) <= LARGEST_ID):
         raise BadValue(f"{text!r} names no two people; choose a pair on the page.")
     return int(first), int(second)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _words_on(image_ids: Sequence[int]) -> dict[int, list[Word]]:

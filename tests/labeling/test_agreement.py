@@ -133,7 +133,7 @@ def test_an_undone_repeat_counts_for_nothing(experiment, images, scientist):
 def test_in_short_names_people_images_and_kappa(experiment, images, scientist, second_scientist):
     assert agreement_of_people(experiment).in_short == ""
     say(images[0], "good", scientist)
-    assert agreement_of_people(experiment).in_short == "1 verdicts of 1 person; no image was judged by two people."
+    assert agreement_of_people(experiment).in_short == "1 verdict of 1 person; no image was judged by two people."
     for image in images[:20]:
         say(image, "good", scientist)
         say(image, "good", second_scientist)

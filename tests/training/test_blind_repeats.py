@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from labeling.models import Label, ScoreRun
+from labeling.models import Label, LabelQueue, ScoreRun
 from labeling.services.labels import NewLabel, label_images
 from labeling.services.learning import n_new_labels
 from labeling.services.repeats import next_repeat
@@ -71,6 +71,15 @@ def test_the_page_shows_it_at_its_place_like_any_other(due, address, scientist):
     assert 'data-verdict=""' in figure
     assert "is-good" not in figure
     assert "repeat" not in figure
+
+
+def test_without_a_ranked_list_its_reason_reads_like_the_others(due, address, scientist, experiment):
+    LabelQueue.objects.all().delete()
+    tiles = client_of(scientist).get(address).context["tiles"]
+    assert tiles[due.place][0].image.pk == due.earlier.image_id
+    for _, candidate in tiles:
+        assert candidate.why.startswith("its score ")
+        assert not candidate.is_random
 
 
 def test_loaded_again_it_shows_the_same(due, address, scientist):
