@@ -4,6 +4,7 @@ from django.contrib.auth import views as auth
 from django.urls import path
 
 from labeling.views import (
+    agreement,
     audit,
     experiments,
     gallery,
@@ -43,6 +44,7 @@ urlpatterns = [
     path("scores/<int:run_id>/metric.bin", review.metric_vector, name="metric_vector"),
     path("experiments/<int:pk>/labels/", labels.label, name="label"),
     path("experiments/<int:pk>/labels/undo/", labels.undo, name="undo_label"),
+    path("experiments/<int:pk>/agreement/", agreement.agreement, name="agreement"),
     path("experiments/<int:pk>/qc-sets/", qc_sets.index, name="qc_sets"),
     path("experiments/<int:pk>/qc-sets/draft/", qc_sets.draft, name="draft_qc_set"),
     path("qc-sets/<int:pk>/", qc_sets.detail, name="qc_set"),

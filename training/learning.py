@@ -121,7 +121,8 @@ def teaching_of(experiment: Experiment, table: LearningTable) -> Teaching:
 def _standing(labels: list[Label]) -> list[Label]:
     """What each person last said of each image and did not take back, oldest first.
 
-    An undo takes away the label before it; the copy it leaves of the one before that is nobody's new word.
+    An undo takes away the label before it; the copy it leaves of the one before that is nobody's new word. Nor is a
+    blind repeat that says the same again: the label it repeats stays, and with it what was learnt.
     """
     of_image: dict[int, list[Label]] = {}
     for label in labels:
@@ -130,7 +131,11 @@ def _standing(labels: list[Label]) -> list[Label]:
             said.append(label)
         elif said:
             said.pop()
-    newest = {(label.image_id, label.by_id): label for said in of_image.values() for label in said}
+    newest: dict[tuple[int, int], Label] = {}
+    for label in (label for said in of_image.values() for label in said):
+        before = newest.get((label.image_id, label.by_id))
+        if not (label.repeats_id and before and (before.verdict, before.defects) == (label.verdict, label.defects)):
+            newest[label.image_id, label.by_id] = label
     return sorted((label for label in newest.values() if label.verdict != Verdict.WITHDRAWN), key=lambda one: one.pk)
 
 

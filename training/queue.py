@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.db.models import OuterRef, Q, Subquery
 
-from labeling.models import Experiment, Image, Label, LabelQueue, QueueEntry, Score, ScoreRun, Verdict
+from labeling.models import Experiment, Image, Label, LabelQueue, QueueEntry, Score, ScoreRun, User, Verdict
 from labeling.problems import BadValue
 from labeling.services.cutoffs import AUTOMATIC, current_run, cutoff_in_force
 from labeling.services.image_facts import ImageFacts, basis_of, facts_of_page, with_scores
+from labeling.services.repeats import next_repeat
 from training.learners.blend import Prediction
-from training.learners.queue import Choice, choose_next
+from training.learners.queue import DRAWN_BLINDLY, Choice, choose_next
 from training.learning import LearningTable, Teaching, teaching_of
 
 MOST = 500
@@ -81,6 +82,38 @@ def images_to_label(experiment: Experiment, *, limit: int) -> list[Candidate]:
     Where the list runs out (a new one is made in the background), those nearest the cutoff follow. Raises
     Conflict before the first scoring, BadValue for a limit that is not 1 to 500.
     """
+    return _described(experiment, _chosen(experiment, limit))
+
+
+def page_to_label(experiment: Experiment, person: User, *, limit: int) -> list[Candidate]:
+    """The same for one person's page, a blind repeat among them when one is due; nothing tells which it is."""
+    chosen = _chosen(experiment, limit)
+    repeat = next_repeat(experiment, person) if chosen else None
+    if repeat is None or repeat.place >= limit:
+        return _described(experiment, chosen)
+    again = repeat.earlier.image_id
+    entries = list(chosen.items())
+    entries.insert(repeat.place, (again, _why_again(experiment, again, chosen)))
+    candidates = _described(experiment, dict(entries[:limit]))
+    return [
+        replace(one, facts=replace(one.facts, label=None)) if one.facts.image.pk == again else one for one in candidates
+    ]
+
+
+def _why_again(experiment: Experiment, image_id: int, others: Collection[int]) -> tuple[str, bool]:
+    """A true reason to look at a blind repeat that reads like those of the others on its page.
+
+    It was drawn blindly, as the random share of a ranked list is; where there is no list, all stand by their scores.
+    """
+    run = current_run(experiment)
+    score = Score.objects.filter(run=run, image=image_id).first()
+    if score is None or QueueEntry.objects.filter(queue__experiment=experiment, image__in=others).exists():
+        return DRAWN_BLINDLY, True
+    return _why(score.score, *_cutoff_to_be_near(experiment, run)), False
+
+
+def _chosen(experiment: Experiment, limit: int) -> dict[int, tuple[str, bool]]:
+    """Image id to why, and whether it was drawn at random; best first."""
     if not 1 <= limit <= MOST:
         raise BadValue(f"The limit is {limit}; ask for 1 to {MOST} images.")
     isolation_run = current_run(experiment)
@@ -89,6 +122,10 @@ def images_to_label(experiment: Experiment, *, limit: int) -> list[Candidate]:
     chosen = {entry.image_id: (entry.why, entry.is_random) for entry in entries}
     if len(chosen) < limit:
         chosen |= _nearest_the_cutoff(experiment, isolation_run, limit - len(chosen), set(chosen))
+    return chosen
+
+
+def _described(experiment: Experiment, chosen: dict[int, tuple[str, bool]]) -> list[Candidate]:
     basis = basis_of(experiment)
     images = with_scores(Image.objects.with_place(), basis).in_bulk(chosen)
     facts = facts_of_page([images[pk] for pk in chosen], basis)
@@ -99,9 +136,7 @@ def _nearest_the_cutoff(
     experiment: Experiment, run: ScoreRun, limit: int, without: set[int]
 ) -> dict[int, tuple[str, bool]]:
     """Image id to why, the nearest to the isolation cutoff first: the saved one, or the automatic one."""
-    saved = cutoff_in_force(experiment, run)
-    saved = saved if saved and saved.run == run else None
-    cutoff = saved.value if saved else AUTOMATIC[run.kind]
+    cutoff, which = _cutoff_to_be_near(experiment, run)
     # Two walks away from the cutoff, so that the rest of the experiment is never sorted.
     newest = Label.objects.filter(image=OuterRef("image")).order_by("-id").values("verdict")[:1]
     unlabelled = (
@@ -113,11 +148,17 @@ def _nearest_the_cutoff(
     below = unlabelled.filter(score__lt=cutoff).order_by("-score", "-image_id")[:limit]
     above = unlabelled.filter(score__gte=cutoff).order_by("score", "image_id")[:limit]
     near = sorted([*below, *above], key=lambda score: (abs(score.score - cutoff), score.image_id))[:limit]
-    which = "cutoff" if saved else "automatic cutoff (none is saved yet)"
     return {score.image_id: (_why(score.score, cutoff, which), False) for score in near}
+
+
+def _cutoff_to_be_near(experiment: Experiment, run: ScoreRun) -> tuple[float, str]:
+    """The saved cutoff, else the automatic one, and what it is called."""
+    saved = cutoff_in_force(experiment, run)
+    if saved and saved.run == run:
+        return saved.value, "cutoff"
+    return AUTOMATIC[run.kind], "automatic cutoff (none is saved yet)"
 
 
 def _why(score: float, cutoff: float, which: str) -> str:
     side = "below" if score < cutoff else "above"
-    distance = f"{abs(score - cutoff):.4f} {side} the {which} {cutoff:.4f}"
-    return f"not labelled, and its score {score:.4f} is only {distance}"
+    return f"its score {score:.4f} is {abs(score - cutoff):.4f} {side} the {which} {cutoff:.4f}"

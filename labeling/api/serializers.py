@@ -192,7 +192,58 @@ class LabelSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Label
-        fields = ("id", "image", "verdict", "defects", "note", "by", "by_name", "at", "content_hash", "undoes")
+        fields = (
+            "id",
+            "image",
+            "verdict",
+            "defects",
+            "note",
+            "by",
+            "by_name",
+            "at",
+            "content_hash",
+            "undoes",
+            "repeats",
+        )
+
+
+class LabellerSerializer(serializers.Serializer):
+    """Of how many images a person said what first."""
+
+    person = serializers.CharField(source="person.username")
+    name = serializers.CharField(source="person.printed_name")
+    images = serializers.IntegerField(source="n_images")
+    good = serializers.IntegerField(source="n_good")
+    bad = serializers.IntegerField(source="n_bad")
+    unsure = serializers.IntegerField(source="n_unsure")
+
+
+class KappaSerializer(serializers.Serializer):
+    """Verdicts given twice on the same images: by two people, or by one unaware of the first."""
+
+    first = serializers.CharField(source="first.username")
+    second = serializers.CharField(source="second.username")
+    images = serializers.IntegerField(source="agreement.n")
+    agreed = serializers.IntegerField(source="agreement.n_agreed")
+    share = serializers.FloatField(source="agreement.share", help_text="Agreed of images, 0 to 1")
+    kappa = serializers.FloatField(source="agreement.kappa", allow_null=True, help_text="Cohen's; null: undefined")
+    low = serializers.FloatField(source="agreement.low", allow_null=True, help_text="Of its 95 % interval")
+    high = serializers.FloatField(source="agreement.high", allow_null=True)
+    detail = serializers.CharField(source="agreement.in_words", help_text="The same in words")
+    table = serializers.ListField(
+        child=serializers.ListField(child=serializers.IntegerField()),
+        source="agreement.table",
+        help_text="First's verdicts (rows) by second's (columns): good, bad, unsure",
+    )
+    apart = serializers.IntegerField(source="n_apart", help_text="Images on which their last words differ now")
+
+
+class AgreementSerializer(serializers.Serializer):
+    people = LabellerSerializer(many=True)
+    pairs = KappaSerializer(many=True, help_text="Two people who judged the same images")
+    repeats = KappaSerializer(many=True, help_text="One person who judged images twice, unaware")
+    n_disputed = serializers.IntegerField(help_text="Images on which last words differ")
+    n_open = serializers.IntegerField(help_text="Those that no majority has settled")
 
 
 class UndoSerializer(serializers.Serializer):
@@ -309,6 +360,7 @@ class QCSetSerializer(serializers.ModelSerializer):
             "score",
             "cutoff",
             "model",
+            "agreement",
             "created_by",
             "created_at",
             "manifest_sha256",

@@ -4,6 +4,7 @@ from django.urls import path
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularAPIView
 
+from labeling.api.agreement import AgreementViewSet
 from labeling.api.audit import AuditViewSet
 from labeling.api.cutoffs import CutoffViewSet
 from labeling.api.experiments import ExperimentViewSet, PlateMapViewSet
@@ -37,6 +38,7 @@ urlpatterns = [
     path(f"{EXPERIMENT}/metrics/", TableViewSet.as_view({"get": "metrics"}), name="metrics"),
     path(f"{EXPERIMENT}/scores/", TableViewSet.as_view({"get": "scores"}), name="scores"),
     path(f"{EXPERIMENT}/labels/", LabelViewSet.as_view({"get": "list"}), name="label_history"),
+    path(f"{EXPERIMENT}/agreement/", AgreementViewSet.as_view({"get": "retrieve"}), name="agreement"),
     path(f"{EXPERIMENT}/cutoff-preview/", CutoffViewSet.as_view({"get": "preview"}), name="cutoff_preview"),
     path(f"{EXPERIMENT}/cutoffs/", CutoffViewSet.as_view({"get": "list", "post": "create"}), name="cutoffs"),
     path(f"{EXPERIMENT}/qc-sets/", QCSetViewSet.as_view({"get": "list", "post": "create"}), name="qc_sets"),

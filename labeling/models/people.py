@@ -32,6 +32,12 @@ class User(AbstractUser):
         """The name as it stands beside a signature."""
         return self.get_full_name() or self.username
 
+    @property
+    def initials(self) -> str:
+        """Two letters for where a name has no room."""
+        words = self.printed_name.split()
+        return (words[0][0] + words[-1][0] if len(words) > 1 else self.printed_name[:2]).upper()
+
     @cached_property
     def roles(self) -> frozenset[Role]:
         """The roles of this person; a group that is no role of ours gives none."""

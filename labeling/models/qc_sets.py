@@ -37,6 +37,9 @@ class QCSet(models.Model):
     warnings = models.JSONField(
         default=list, help_text="What to look at before signing, as it stood when the draft was made: sentences"
     )
+    agreement = models.TextField(
+        blank=True, help_text="Who labelled how many and how well they agreed, as it stood when the draft was made"
+    )
     created_by = models.ForeignKey("User", on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     manifest_sha256 = models.CharField(max_length=64, blank=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from labeling.models.experiments import Experiment, Image
 from labeling.models.protection import append_only
@@ -49,6 +50,18 @@ class LabelQuerySet(models.QuerySet["Label"]):
         labels = self.filter(experiment=experiment).current()
         return {label.image_id: label for label in labels if label.verdict != Verdict.WITHDRAWN}
 
+    def standing(self) -> LabelQuerySet:
+        """Words that were given and not taken back: neither undone nor what an undo said again."""
+        return self.filter(undoes__isnull=True, undone_by__isnull=True)
+
+    def with_dissent(self) -> LabelQuerySet:
+        """Each with `is_disputed`: somebody else's last word on the Image is another verdict."""
+        of_others = Label.objects.standing().filter(image=OuterRef("image")).exclude(by=OuterRef("by"))
+        other_word = of_others.exclude(verdict=OuterRef("verdict"))
+        same_person = Label.objects.standing().filter(image=OuterRef("image"), by=OuterRef("by"))
+        is_last = ~Exists(same_person.filter(pk__gt=OuterRef("pk")))
+        return self.annotate(is_disputed=Exists(other_word.filter(is_last)))
+
     def not_undone_on(self, image_ids: Iterable[int]) -> dict[int, list[Label]]:
         """The labels of Images that nobody took back, oldest first: each undo takes away the one before it."""
         standing: dict[int, list[Label]] = {}
@@ -61,8 +74,8 @@ class LabelQuerySet(models.QuerySet["Label"]):
         return standing
 
     def on(self, image_ids: Iterable[int]) -> dict[int, Label]:
-        """Image id to its current Label, for the Images of one page."""
-        labels = self.filter(image__in=list(image_ids)).select_related("by").current()
+        """Image id to its current Label, for the Images of one page, each with whether people disagree."""
+        labels = self.filter(image__in=list(image_ids)).select_related("by").with_dissent().current()
         return {label.image_id: label for label in labels if label.verdict != Verdict.WITHDRAWN}
 
 
@@ -85,6 +98,14 @@ class Label(models.Model):
         db_index=False,
         help_text="Same content elsewhere",
     )
+    repeats = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        help_text="The same person's earlier verdict, which was not shown: a blind repeat",
+    )
     # Only images that were drawn at random and labelled because of it tell how good a model is without bias.
     drawn_at_random = models.BooleanField(default=False, help_text="Asked for by the random share of the queue")
     # A verdict is about pixels: should the files come back under another name, it can be found again.
@@ -98,13 +119,41 @@ class Label(models.Model):
             models.CheckConstraint(condition=Q(verdict__in=Verdict.values), name="label_verdict_known"),
             models.CheckConstraint(condition=Q(defects=[]) | Q(verdict="bad"), name="label_defects_only_on_bad"),
             models.CheckConstraint(condition=Q(defects__contained_by=Defect.values), name="label_defects_known"),
+            models.CheckConstraint(
+                condition=Q(repeats__isnull=True)
+                | Q(undoes__isnull=True, carried_from__isnull=True, verdict__in=("good", "bad", "unsure")),
+                name="label_repeat_is_a_verdict",
+            ),
         ]
         indexes = [
             models.Index(fields=("experiment", "image", "-id"), name="label_in_force"),
             models.Index(fields=("image", "-id"), name="label_of_image"),
             models.Index(fields=("content_hash",), name="label_by_content"),
+            models.Index(fields=("experiment", "by", "id"), name="label_of_person"),
+            models.Index(fields=("experiment", "by", "id"), name="label_repeats", condition=Q(repeats__isnull=False)),
         ]
-        triggers = append_only("label")
+        triggers = [
+            *append_only("label"),
+            pgtrigger.Trigger(
+                name="label_repeats_own",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                condition=pgtrigger.Condition("NEW.repeats_id IS NOT NULL"),
+                func=pgtrigger.Func(
+                    """
+                    IF EXISTS (
+                        SELECT FROM labeling_label earlier
+                        WHERE earlier.id = NEW.repeats_id AND earlier.image_id = NEW.image_id
+                            AND earlier.by_id = NEW.by_id AND earlier.verdict IN ('good', 'bad')
+                            AND earlier.repeats_id IS NULL AND earlier.undoes_id IS NULL
+                            AND earlier.carried_from_id IS NULL
+                    ) THEN RETURN NEW; END IF;
+                    RAISE EXCEPTION 'a label repeats a good or bad of the same person on the same image, no other'
+                        USING ERRCODE = 'restrict_violation';
+                    """
+                ),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.verdict} by {self.by}"

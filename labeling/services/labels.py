@@ -12,6 +12,7 @@ from labeling.models import Defect, Image, Label, QueueEntry, User, Verdict
 from labeling.problems import BadValue, Conflict
 from labeling.services import audit
 from labeling.services.learning import queue_training_when_due
+from labeling.services.repeats import repeated_by_label
 from labeling.services.same_content import TwinImages
 
 GIVEN = (Verdict.GOOD, Verdict.BAD, Verdict.UNSURE)
@@ -23,6 +24,7 @@ class NewLabel:
 
     `from_queue` says that the person was asked for this image by the queue: only then does an image of its
     random share stand for all images, as one that somebody picked in a gallery would not.
+    `is_blind` says that the Queue's page showed the image without a verdict: it may have been a blind repeat.
     """
 
     image_id: int
@@ -30,6 +32,7 @@ class NewLabel:
     defects: tuple[str, ...] = ()
     note: str = ""
     from_queue: bool = False
+    is_blind: bool = False
 
 
 @transaction.atomic
@@ -46,8 +49,10 @@ def label_images(new_labels: Sequence[NewLabel], *, by: User) -> list[Label]:
     }
     for n, new in enumerate(new_labels, start=1):
         _check(new, n, images)
+    blind = next((images[new.image_id] for new in new_labels if new.is_blind), None)  # the page sends one at a time
+    repeated = repeated_by_label(blind, by=by) if blind else None
     twins = TwinImages(images.values())
-    labels = _append(new_labels, images, by=by)
+    labels = _append(new_labels, images, by=by, repeated=repeated)
     twins.carry(labels)
     return labels
 
@@ -98,9 +103,13 @@ def _append(
     *,
     by: User,
     undoes: Mapping[int, Label] | None = None,
+    repeated: Label | None = None,
 ) -> list[Label]:
     before = Label.objects.on(images)
     at_random = _drawn_at_random(new_labels)
+    repeats = {repeated.image_id: repeated} if repeated else {}
+    # A repeat stands for as much as the label it repeats, and for no more.
+    at_random = at_random - set(repeats) | {pk for pk, earlier in repeats.items() if earlier.drawn_at_random}
     labels = Label.objects.bulk_create(
         Label(
             experiment=images[new.image_id].experiment,
@@ -110,6 +119,7 @@ def _append(
             note=new.note,
             by=by,
             undoes=undoes[new.image_id] if undoes else None,
+            repeats=repeats.get(new.image_id),
             drawn_at_random=new.image_id in at_random,
             content_hash=images[new.image_id].content_hash,
         )
@@ -154,4 +164,5 @@ def _entries(labels: Iterable[Label], before: dict[int, Label]) -> Iterator[audi
 
 
 def _as_json(label: Label) -> dict[str, object]:
-    return {"verdict": label.verdict, "defects": label.defects, "by": label.by.username}
+    said = {"verdict": label.verdict, "defects": label.defects, "by": label.by.username}
+    return said | {"repeats": label.repeats_id} if label.repeats_id else said

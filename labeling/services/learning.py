@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from django.conf import settings
+from django.db.models import F, Q
 
 from labeling.models import Experiment, Job, Label, LabelQueue, ModelVersion, ScoreRun, User, Verdict
 from labeling.problems import Conflict
@@ -23,8 +24,13 @@ def n_teaching(experiment: Experiment) -> int:
 
 
 def n_new_labels(experiment: Experiment) -> int:
-    """Labels given since the last training began, whether it came to an end or not. Undoing is no label."""
-    labels = Label.objects.filter(experiment=experiment, verdict__in=TEACHING, undoes__isnull=True)
+    """Labels given since the last training began, whether it came to an end or not.
+
+    Undoing is no label, and a blind repeat that says the same again teaches nothing.
+    """
+    labels = Label.objects.filter(experiment=experiment, verdict__in=TEACHING, undoes__isnull=True).filter(
+        Q(repeats__isnull=True) | ~Q(repeats__verdict=F("verdict"))
+    )
     newest = ModelVersion.objects.filter(experiment=experiment).order_by("-number").only("last_label_id").first()
     if newest and newest.last_label_id:
         labels = labels.filter(pk__gt=newest.last_label_id)

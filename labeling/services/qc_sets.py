@@ -26,6 +26,7 @@ from labeling.models import (
 )
 from labeling.problems import BadValue, Conflict, NotAllowed
 from labeling.services import audit
+from labeling.services.agreement import agreement_of_people
 from labeling.services.binary_copy import MANY, copy_objects, gather_statistics
 from labeling.services.cutoffs import current_run, cutoff_in_force, deciding_cutoff
 from labeling.services.decisions import decide, printed_names
@@ -70,7 +71,8 @@ def draft_qc_set(experiment: Experiment, *, by: User) -> QCSet:
     if len(decisions) >= MANY:
         gather_statistics(QCSetImage)
     qc_set.warnings = warnings_of(map_of(experiment, losses_of_set(qc_set)))
-    qc_set.save(update_fields=["n_kept", "n_out", "warnings"])
+    qc_set.agreement = agreement_of_people(experiment).in_short
+    qc_set.save(update_fields=["n_kept", "n_out", "warnings", "agreement"])
     drafted = audit.Entry("qc_set.drafted", qc_set, new=_as_json(qc_set))
     audit.record_all([*discarded, drafted], by=by)  # last: it makes other writers wait
     return qc_set
@@ -282,6 +284,7 @@ def _as_json(qc_set: QCSet) -> dict[str, object]:
         "cutoff": qc_set.cutoff.value,
         "run": qc_set.run_id,
         "warnings": qc_set.warnings,
+        "agreement": qc_set.agreement,
         "manifest_sha256": qc_set.manifest_sha256,
     }
     if qc_set.model_version:

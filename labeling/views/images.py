@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 from imaging.measure import COMPOSITE
 from imaging.previews import DisplayRange, colour_jpeg, grey_jpeg, shrink, stretch_jpeg
 from imaging.reading import UnreadableImage, read_plane
-from labeling.models import Channel, Defect, Image, Label
+from labeling.models import Channel, Defect, Image
 from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services import thumbnails
@@ -22,7 +22,7 @@ from labeling.services.bands import views_of
 from labeling.services.metric_sets import current_metric_set
 from labeling.services.standing import standings
 from labeling.views.access import requires
-from labeling.views.labels import tile_of
+from labeling.views.labels import what_was_said
 
 A_YEAR = 31_536_000
 FULL_PX = 1080  # of the larger view; the original stays where it is
@@ -41,14 +41,13 @@ def image(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "experiment": found.experiment,
         "image": found,
-        "tile": tile_of(found),
         "views": views,
         "view": view,
         "files": found.files.select_related("channel").order_by("channel__position"),
         "metric_set": metric_set,
         "standings": standings(found, metric_set) if metric_set else [],
         "siblings": Image.objects.filter(well=found.well).with_place().order_by("site", "timepoint"),
-        "history": Label.objects.filter(image=found).select_related("by"),
+        **what_was_said(request, found),
         "defects": Defect.choices,
     }
     template = "labeling/_image.html" if request.htmx else "labeling/image.html"

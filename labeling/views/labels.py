@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -11,16 +12,19 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from labeling.models import Experiment, Image
+from labeling.models import Experiment, Image, Label
 from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.bands import Tile, views_of
 from labeling.services.image_facts import basis_of, facts_of_page, with_scores
 from labeling.services.labels import NewLabel, label_images, undo_label
 from labeling.services.placeholders import describe_tiles
+from labeling.services.repeats import is_to_repeat
 from labeling.views.access import requires
 
 QUEUE_TILE_PX = 224  # large enough to judge by: the queue shows few images
+# Behind the address of an image that the Queue opens: one that is asked for again must not show its first verdict.
+OPENED_FROM_QUEUE = "from=queue"
 
 
 @require_POST
@@ -33,6 +37,7 @@ def label(request: HttpRequest, pk: int, *, from_queue: bool = False) -> HttpRes
         tuple(request.POST.getlist("defects")),
         request.POST.get("note", "").strip(),
         from_queue=from_queue,
+        is_blind=from_queue,
     )
     label_images([new], by=request.user)
     return _answer(request, image, from_queue=from_queue)
@@ -61,14 +66,18 @@ def _answer(request: HttpRequest, image: Image, *, from_queue: bool) -> HttpResp
         if url_has_allowed_host_and_scheme(back, {request.get_host()}):
             return redirect(back)
         return redirect("review", image.experiment_id)
+    tile = tile_of(image)
+    if from_queue and tile.label and tile.label.undoes_id and is_to_repeat(image, request.user):
+        tile = replace(tile, label=None)
     return render(
         request,
         "labeling/_tile.html",
         {
-            "tile": describe_tiles([tile_of(image)], image.experiment)[0],
+            "tile": describe_tiles([tile], image.experiment)[0],
             "experiment": image.experiment,
             # The next verdict on this tile comes from the queue, too.
             "label_address": reverse("queue_label", args=[image.experiment_id]) if from_queue else "",
+            "opened_from": OPENED_FROM_QUEUE if from_queue else "",
             "view": _view(request, image.experiment),
             "size": QUEUE_TILE_PX if from_queue else request.user.tile_size,
         },
@@ -80,6 +89,20 @@ def _view(request: HttpRequest, experiment: Experiment) -> str:
     views = [name for name, _ in views_of(list(experiment.channels.all()))]
     asked = request.POST.get("view")
     return asked if asked in views else views[0]
+
+
+def what_was_said(request: HttpRequest, image: Image) -> dict[str, object]:
+    """The tile and the verdicts of an image for a page about it; none of them while a blind repeat is asked of it."""
+    tile, history = tile_of(image), Label.objects.filter(image=image).select_related("by")
+    if request.GET.get("from") != "queue":
+        return {"tile": tile, "history": history}
+    is_blind = is_to_repeat(image, request.user)
+    return {
+        "tile": replace(tile, label=None) if is_blind else tile,
+        "history": history.none() if is_blind else history,
+        "opened_from": OPENED_FROM_QUEUE,
+        "label_address": reverse("queue_label", args=[image.experiment_id]),
+    }
 
 
 def tile_of(image: Image) -> Tile:

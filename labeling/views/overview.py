@@ -190,6 +190,7 @@ def _overview_of(experiment: Experiment) -> dict[str, object]:
         "n_refused": experiment.refused_files.filter(resolved_at__isnull=True).count(),
         "n_broken": n_broken,
         "n_by_verdict": n_by_verdict(experiment) if n_labels else {},
+        "n_labels": n_labels,
         # Fields of a table without files are never due, whatever is left.
         "n_due": n_to_measure(experiment) if n_left > 0 or progress.is_imported else 0,
         "run": run,

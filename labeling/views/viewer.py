@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 
-from labeling.models import Defect, Image, ImageFile, Label, ScoreRun
+from labeling.models import Defect, Image, ImageFile, ScoreRun
 from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.bands import views_of
@@ -16,7 +16,7 @@ from labeling.services.metric_sets import current_metric_set
 from labeling.services.standing import standings
 from labeling.services.viewing import Beside, beside_by_score, beside_on_plate, neighbour_grid, pixel_values
 from labeling.views.access import requires
-from labeling.views.labels import tile_of
+from labeling.views.labels import what_was_said
 
 ORDERS = {"score": "by score", "place": "by place"}
 
@@ -30,14 +30,13 @@ def viewer(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "experiment": experiment,
         "image": image,
-        "tile": tile_of(image),
         "view": views_of(list(experiment.channels.all()))[0][0],
         "size": 96,
         "channels": _channels(image),
         "standings": standings(image, metric_set) if metric_set else [],
         "siblings": Image.objects.filter(well=image.well).with_place().order_by("site", "timepoint"),
         "neighbours": neighbour_grid(image),
-        "history": Label.objects.filter(image=image).select_related("by"),
+        **what_was_said(request, image),
         "defects": Defect.choices,
         "order": order,
         "orders": ORDERS,

@@ -79,7 +79,7 @@ document.addEventListener("DOMContentLoaded", () => {
   function confirm(entry, html) {
     // A later word on this image may be waiting; what is shown is the last one.
     if (!waiting.some((other) => other.image === entry.image)) replace(entry.image, html);
-    if (drawer && !drawer.hidden && drawer.querySelector(`.image[data-image="${entry.image}"]`)) open(`/images/${entry.image}/`);
+    if (drawer && !drawer.hidden && drawer.querySelector(`.image[data-image="${entry.image}"]`)) open(tilesOf(entry.image)[0]?.querySelector(".tile-picture").href ?? `/images/${entry.image}/`);
   }
 
   function refuse(entry, sentence) {

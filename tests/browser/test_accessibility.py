@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
+from labeling.models import Image, ScoreRun
 from labeling.services.labels import NewLabel, label_images
 from labeling.services.qc_sets import draft_qc_set
 from tests.browser.conftest import log_in
 from tests.conftest import ROOT
 from tests.factories import save_cutoff_at
+from training.retraining import retrain
+from training.sampling import draw_sample
 
 AXE = ROOT / "tests" / "browser" / "vendor" / "axe-core-4.14.1" / "axe.min.js"
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
@@ -24,8 +27,17 @@ PAGES = {
     "gallery, nothing": "/experiments/{experiment}/images/?well=A01&row=H",
     "plates": "/experiments/{experiment}/plates/",
     "plates, a well": "/experiments/{experiment}/plates/?well={well}",
+    "queue": "/experiments/{experiment}/queue/",
+    "agreement": "/experiments/{experiment}/agreement/?show=all",
+    "models": "/experiments/{experiment}/models/",
+    "model": "/models/{model}/",
+    "similar": "/images/{image}/similar/",
+    "new from a table": "/experiments/new/table/",
+    "add images": "/experiments/{experiment}/ingest/",
     "QC sets": "/experiments/{experiment}/qc-sets/",
     "QC set": "/qc-sets/{qc_set}/",
+    "sample": "/qc-sets/{qc_set}/sample/kept/",
+    "sample before the draw": "/qc-sets/{qc_set}/sample/out/",
     "image": "/images/{image}/",
     "viewer": "/images/{image}/viewer/",
     "help": "/help/",
@@ -47,12 +59,24 @@ def serious(page: Page) -> list[str]:
 
 
 @pytest.fixture
-def addresses(demo_plate, scientist) -> dict[str, int]:
+def addresses(demo_plate, scientist, second_scientist, settings) -> dict[str, int]:
+    settings.RETRAIN_AFTER, settings.CLASSIFIER = 0, "logistic"
     save_cutoff_at(demo_plate, -0.5, by=scientist)
-    image = demo_plate.images.order_by("id").first()
-    label_images([NewLabel(image.pk, "bad", ("debris",))], by=scientist)
+    worst_first = list(ScoreRun.objects.latest_of(demo_plate).scores.order_by("score").values_list("image", flat=True))
+    image = Image.objects.get(pk=worst_first[0])
+    bad = [NewLabel(pk, "bad", ("debris",)) for pk in worst_first[:9]]
+    label_images([*bad, *(NewLabel(pk, "good") for pk in worst_first[-15:])], by=scientist)
+    label_images([NewLabel(pk, "good") for pk in (image.pk, worst_first[-1])], by=second_scientist)
+    model = retrain(demo_plate, by=scientist)
     draft = draft_qc_set(demo_plate, by=scientist)
-    return {"experiment": demo_plate.pk, "image": image.pk, "well": image.well_id, "qc_set": draft.pk}
+    draw_sample(draft, part="kept", n=20, by=scientist, seed=1)
+    return {
+        "experiment": demo_plate.pk,
+        "image": image.pk,
+        "well": image.well_id,
+        "qc_set": draft.pk,
+        "model": model.pk,
+    }
 
 
 @pytest.mark.parametrize("page", [(1280, 800)], indirect=True, ids=["1280"])

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
@@ -334,6 +335,7 @@ BROKEN: dict[str, Callable[[SimpleNamespace], object]] = {
     "label_verdict_known": lambda w: a_label(w, verdict="ugly"),
     "label_defects_only_on_bad": lambda w: a_label(w, verdict="good", defects=["blur"]),
     "label_defects_known": lambda w: a_label(w, defects=["ghost"]),
+    "label_repeat_is_a_verdict": lambda w: a_label(w, repeats=a_label(w), undoes=a_label(w)),
     "qc_set_number_once": lambda w: a_set(w, number=1),
     "qc_set_one_draft_at_a_time": lambda w: [a_set(w, number=number) for number in (2, 3)],
     "qc_set_one_approved_at_a_time": lambda w: a_set(w, state="approved", manifest_sha256="x"),
@@ -385,6 +387,21 @@ def test_the_database_refuses_what_breaks(world, name):
 def test_the_share_of_a_cutoff_fits_how_it_was_chosen(world, given):
     with pytest.raises(IntegrityError, match="cutoff_percent_only_by_percent"), transaction.atomic():
         a_cutoff(world, **given)
+
+
+@pytest.mark.parametrize("which", ["theirs", "other image", "unsure", "repeat", "undo", "carried"])
+def test_a_label_repeats_only_the_same_persons_verdict_on_the_same_image(world, which):
+    first, other_image = a_label(world), world.experiment.images.exclude(pk=world.image.pk).first()
+    wrong = {
+        "theirs": lambda: {"repeats": first, "by": get_user_model().objects.create_user("rosa")},
+        "other image": lambda: {"repeats": first, "image": other_image},
+        "unsure": lambda: {"repeats": a_label(world, verdict="unsure")},
+        "repeat": lambda: {"repeats": a_label(world, repeats=first)},
+        "undo": lambda: {"repeats": a_label(world, undoes=first)},
+        "carried": lambda: {"repeats": a_label(world, carried_from=first)},
+    }[which]()
+    with pytest.raises(IntegrityError, match="a label repeats a good or bad of the same person"), transaction.atomic():
+        a_label(world, **wrong)
 
 
 def test_ready_images_have_no_problem_text(world):

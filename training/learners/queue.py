@@ -27,6 +27,7 @@ ENOUGH_FOR_SCALE = 10_000
 # Probability of bad at which a look is worth most: at first, and when many bad ones are known.
 DOUBTED_AT_FIRST, DOUBTED_LATER = 0.35, 0.15
 SPREAD, SUSPECTS, UNCERTAIN, RANDOM = "spread", "suspect", "uncertain", "random"
+DRAWN_BLINDLY = "Drawn blindly, so that what is measured is honest."
 
 
 @dataclass(frozen=True)
@@ -249,4 +250,4 @@ def _why(way: str, good: float, has_model: bool) -> str:
         if has_model:
             return f"The model cannot tell (bad with a probability of {bad}) and it is unlike the others asked."
         return "Near the line between good and bad, as far as the forest can tell."
-    return "Drawn blindly, so that the model can be measured honestly."
+    return DRAWN_BLINDLY

@@ -13,8 +13,8 @@ from labeling.roles import Action
 from labeling.services.bands import Tile, views_of
 from labeling.services.image_facts import ImageFacts
 from labeling.views.access import requires
-from labeling.views.labels import QUEUE_TILE_PX
-from training.queue import images_to_label
+from labeling.views.labels import OPENED_FROM_QUEUE, QUEUE_TILE_PX
+from training.queue import images_to_label, page_to_label
 from training.views.scoring import training_of
 
 BATCH = 20
@@ -26,7 +26,10 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
     experiment = get_object_or_404(Experiment, pk=pk)
     if not ScoreRun.objects.filter(experiment=experiment).exists():
         return render(request, "training/queue_empty.html", {"experiment": experiment, "place": "queue"})
-    candidates = images_to_label(experiment, limit=BATCH)
+    may_label = request.user.may(Action.LABEL)
+    candidates = (
+        page_to_label(experiment, request.user, limit=BATCH) if may_label else images_to_label(experiment, limit=BATCH)
+    )
     views = views_of(list(experiment.channels.all()))
     view = request.GET.get("view", views[0][0])
     if view not in dict(views):
@@ -40,6 +43,7 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
         "size": QUEUE_TILE_PX,
         "defects": Defect.choices,
         "label_address": reverse("queue_label", args=[pk]),
+        "opened_from": OPENED_FROM_QUEUE,
     }
     return render(request, "training/queue.html", context)
 

@@ -23,6 +23,7 @@ def test_one_label_answers_with_one(as_scientist, experiment, scientist):
         "by_name": "Grace Plate",
         "content_hash": image.content_hash,
         "undoes": None,
+        "repeats": None,
     }
     assert (label.by, label.experiment) == (scientist, experiment)
 

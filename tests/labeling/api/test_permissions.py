@@ -28,6 +28,7 @@ CALLS = {
     ("get", "experiments/{e}/metrics/"): Action.EXPORT,
     ("get", "experiments/{e}/scores/"): Action.EXPORT,
     ("get", "experiments/{e}/labels/"): Action.LOOK,
+    ("get", "experiments/{e}/agreement/"): Action.LOOK,
     ("get", "experiments/{e}/cutoff-preview/"): Action.LOOK,
     ("get", "experiments/{e}/cutoffs/"): Action.LOOK,
     ("post", "experiments/{e}/cutoffs/"): Action.SET_CUTOFF,

@@ -33,6 +33,7 @@ ADDRESSES = {
     "metric_vector": ("get", "run", Action.LOOK),
     "label": ("post", "experiment", Action.LABEL),
     "undo_label": ("post", "experiment", Action.LABEL),
+    "agreement": ("get", "experiment", Action.LOOK),
     "qc_sets": ("get", "experiment", Action.LOOK),
     "draft_qc_set": ("post", "experiment", Action.DRAFT),
     "qc_set": ("get", "qc_set", Action.LOOK),
