@@ -9,7 +9,8 @@ from functools import lru_cache
 import numpy as np
 from sklearn.ensemble import IsolationForest
 
-from imaging.metrics import Metric, parse_column
+from imaging.metrics import Metric
+from imaging.metrics.foreign import meaning_of
 from training.learners.phenomena import PHENOMENA, UNNAMED, Evidence, Phenomenon, sign_of
 from training.learners.tree_arrays import of_isolation_forest
 
@@ -18,18 +19,26 @@ USUAL_Z = 1.0
 # Beyond this a deviation says no more.
 PLAIN_Z = 5.0
 EVERYWHERE = 0.25
+# How the columns are called that a network made.
+EMBEDDING = "Embedding_"
 UNLIKE = "looks unlike the rest of the plate in a way no single metric names"
 
 
 @dataclass(frozen=True)
 class Reason:
     """One thing that speaks against an image: a phrase, the column it rests on most, how much it counts (0..1, a share
-    of all that speaks against this image), and the kinds of defect it may be."""
+    of all that speaks against this image), and the kinds of defect it may be.
+
+    `code` names what it is, for programs: a phenomenon's name or a metric's key. `value` of the column and the `share`
+    of the plate's images it goes beyond (0..1); None where the column is no metric."""
 
     text: str
     column: str
     strength: float
     kinds: tuple[str, ...] = ()
+    code: str = ""
+    value: float | None = None
+    share: float | None = None
 
 
 def forest_attributions(forest: IsolationForest, features: np.ndarray) -> np.ndarray:
@@ -42,11 +51,12 @@ def forest_attributions(forest: IsolationForest, features: np.ndarray) -> np.nda
     return -trees.contributions(features) / usual
 
 
-def blend_attributions(of_forest: np.ndarray, of_classifier: np.ndarray, weight: float) -> np.ndarray:
+def blend_attributions(of_forest: np.ndarray, of_classifier: np.ndarray, weight: float | np.ndarray) -> np.ndarray:
     """Attributions of a blend (R, P), higher is more suspect.
 
     `of_forest` from `forest_attributions`, `of_classifier` from `BlendedLearner.contributions` (towards good),
-    `weight` the classifier's. Each part counts as a share of what it holds against the image.
+    `weight` the classifier's, one for all or one for each row (R, 1). Each part counts as a share of what it holds
+    against the image.
     """
     suspect = []
     for part in (of_forest, -of_classifier):
@@ -88,10 +98,7 @@ def explain(
 
 @lru_cache(maxsize=4096)
 def _meaning(column: str, channels: tuple[str, ...]) -> tuple[Metric, str] | None:
-    try:
-        return parse_column(column, channels)
-    except ValueError:
-        return None
+    return None if column.startswith(EMBEDDING) else meaning_of(column, channels)
 
 
 def _weigh(
@@ -135,16 +142,17 @@ def _reasons_of(
         parts = weights[phenomenon]
         leading = max(parts, key=lambda n: (parts[n], -n))
         meaning = meanings[leading]
-        text = (
-            UNLIKE
-            if meaning is None
-            else phenomenon.say(
-                _evidence(
-                    leading, meaning, parts, meanings, values[:, leading], values[row, leading], z[leading], n_channels
-                )
-            )
+        strength = strengths[phenomenon] / total
+        if meaning is None:
+            reasons.append(Reason(UNLIKE, columns[leading], strength, phenomenon.kinds, phenomenon.name))
+            continue
+        evidence = _evidence(
+            leading, meaning, parts, meanings, values[:, leading], values[row, leading], z[leading], n_channels
         )
-        reasons.append(Reason(text, columns[leading], strengths[phenomenon] / total, phenomenon.kinds))
+        said = phenomenon.say(evidence)
+        reasons.append(
+            Reason(said, columns[leading], strength, phenomenon.kinds, phenomenon.name, evidence.value, evidence.share)
+        )
     return reasons
 
 
