@@ -77,7 +77,7 @@ def learnable(scientist, quick_learning):
 
 def named_kinds(run, image_ids, *, among: int):
     """Image id to the kinds of artefact that its first so many reasons may be."""
-    named = {pk: () for pk in image_ids}
+    named = dict.fromkeys(image_ids, ())
     for reason in ImageReason.objects.filter(run=run, image__in=list(image_ids), rank__lte=among):
         named[reason.image_id] += KINDS_OF.get(reason.code, ())
     return named

@@ -66,7 +66,7 @@ def apply(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def offers_of(experiment: Experiment) -> dict[str, object]:
-    """What the page offers to start from, and the job about it. Seven queries, however many models there are."""
+    """What the page offers to start from, and the job about it. As many queries, however many models there are."""
     known = {row.model_id: row for row in EarlierModel.objects.filter(experiment=experiment)}
     run = ScoreRun.objects.only("pk").latest_of(experiment)
     job = experiment.jobs.filter(kind__in=KINDS).order_by("-id").first()
