@@ -89,9 +89,11 @@ def explain(
         the model does not use.
     """
     meanings = [_meaning(column, tuple(channels)) for column in columns]
+    voices = [_voices(meaning) for meaning in meanings]
+    is_metric = np.array([meaning is not None for meaning in meanings])
     explained = []
     for row, added in zip(rows, np.maximum(attributions, 0), strict=True):
-        weights = _weigh(meanings, added, robust_z[row])
+        weights = _weigh(voices, is_metric, added, robust_z[row])
         explained.append(_reasons_of(weights, meanings, values, robust_z[row], row, columns, len(channels), most))
     return explained
 
@@ -101,27 +103,32 @@ def _meaning(column: str, channels: tuple[str, ...]) -> tuple[Metric, str] | Non
     return None if column.startswith(EMBEDDING) else meaning_of(column, channels)
 
 
+# What a column speaks for when it is low and when it is high: phenomena and how plainly.
+Voices = tuple[list[tuple[Phenomenon, float]], list[tuple[Phenomenon, float]]]
+
+
+def _voices(meaning: tuple[Metric, str] | None) -> Voices:
+    if meaning is None:
+        return [(UNNAMED, 0.5)], [(UNNAMED, 0.5)]
+    said = []
+    for is_high in (False, True):
+        sign = sign_of(meaning[0], is_high)
+        spoken = [(phenomenon, phenomenon.signs[sign]) for phenomenon in PHENOMENA if sign in phenomenon.signs]
+        # Nothing a microscopist has a word for: the metric's own words.
+        said.append(spoken or [(Phenomenon(meaning[0].key, ()), 0.5)])
+    return said[0], said[1]
+
+
 def _weigh(
-    meanings: Sequence[tuple[Metric, str] | None], added: np.ndarray, z: np.ndarray
+    voices: Sequence[Voices], is_metric: np.ndarray, added: np.ndarray, z: np.ndarray
 ) -> dict[Phenomenon, dict[int, float]]:
     """What each column adds to each phenomenon: its attribution, by how plainly it speaks for it."""
     weights: dict[Phenomenon, dict[int, float]] = {}
-    for n, meaning in enumerate(meanings):
-        if added[n] <= 0:
-            continue
-        if meaning is None:
-            weights.setdefault(UNNAMED, {})[n] = 0.5 * float(added[n])
-            continue
-        if not abs(z[n]) > USUAL_Z:
-            continue
-        plainness = min(abs(float(z[n])), PLAIN_Z) / PLAIN_Z
-        sign = sign_of(meaning[0], bool(z[n] > 0))
-        speaks_for = [phenomenon for phenomenon in PHENOMENA if sign in phenomenon.signs]
-        for phenomenon in speaks_for:
-            weights.setdefault(phenomenon, {})[n] = float(added[n]) * plainness * phenomenon.signs[sign]
-        if not speaks_for:
-            # Nothing a microscopist has a word for: the metric's own words.
-            weights[Phenomenon(meaning[0].key, ())] = {n: 0.5 * float(added[n]) * plainness}
+    plainness = np.where(is_metric, np.minimum(np.abs(z), PLAIN_Z) / PLAIN_Z, 1.0)
+    speaking = np.flatnonzero((added > 0) & (~is_metric | (np.abs(z) > USUAL_Z)))
+    for n, weight in zip(speaking.tolist(), (added * plainness)[speaking].tolist(), strict=True):
+        for phenomenon, plainly in voices[n][int(z[n] > 0)]:
+            weights.setdefault(phenomenon, {})[n] = weight * plainly
     return weights
 
 
