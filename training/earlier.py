@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from django.conf import settings
@@ -16,20 +16,22 @@ from training.learners.blend import forest_scale
 from training.learners.verdicts import Verdicts
 from training.learning import learning_table, teaching_of
 
-# Each is read as a whole, one after another, because images are compared with their plates.
-MOST_EXPERIMENTS = 5
+# Each is read as a whole, one after another, because images are compared with their plates: seconds for a large one.
+MOST_EXPERIMENTS = 3
+# Of each: what was measured to help are 60 of two. Thousands would drown the first labels of this experiment.
+MOST_LABELS = 100
 
 
 @dataclass(frozen=True)
 class EarlierLabels:
     """Labelled images of one experiment as another one sees them: features (L, P), isolation (L,) on its scale.
 
-    `verdicts` are about these rows. `label_ids` and `run_id` say where they come from.
+    `verdicts` are about these rows; `image_ids` and `run_id` say where they come from.
     """
 
     experiment: Experiment
     run_id: int
-    label_ids: list[int]
+    image_ids: list[int]
     features: np.ndarray
     isolation: np.ndarray
     verdicts: Verdicts
@@ -47,13 +49,13 @@ def experiments_before(experiment: Experiment) -> list[Experiment]:
 
 
 def n_earlier(experiment: Experiment) -> tuple[int, int]:
-    """How many labelled images of how many earlier experiments a training could learn from besides; four queries."""
+    """How many labelled images of how many earlier experiments a training would learn from besides; four queries."""
     others = experiments_before(experiment)
     if not others:
         return 0, 0
     in_force = Label.objects.filter(pk__in=Label.objects.filter(experiment__in=others).current().values("pk"))
     counts = in_force.filter(verdict__in=TEACHING).order_by().values("experiment").annotate(n=Count("pk"))
-    found = [row["n"] for row in counts]
+    found = [min(row["n"], MOST_LABELS) for row in counts]
     return sum(found), len(found)
 
 
@@ -94,15 +96,16 @@ def _labels_of(other: Experiment, frame: Frame, scale: tuple[float, float]) -> E
     run = ScoreRun.objects.defer("vector").select_related("metric_set").latest_of(other)
     assert run is not None  # experiments_before
     table = learning_table(other, run)
-    teaching = teaching_of(other, table)
-    rows = teaching.verdicts.rows
-    verdicts = Verdicts(
-        np.arange(len(rows)),
-        teaching.verdicts.is_good,
-        teaching.verdicts.weights,
-        teaching.verdicts.disagreement,
-        np.zeros(0, np.int64),
+    known = teaching_of(other, table).verdicts
+    # Evenly over the time they were given in: the first were chosen otherwise than the last.
+    known = known.take(np.unique(np.linspace(0, len(known.rows) - 1, min(len(known.rows), MOST_LABELS)).astype(int)))
+    rows = known.rows
+    verdicts = replace(
+        known,
+        rows=np.arange(len(rows)),
+        unsure_rows=np.zeros(0, np.int64),
+        unsure_disagreement=np.zeros(0),
     )
     features = features_in(frame, other, run, table)[rows]
     isolation = rescaled(table.isolation[rows], forest_scale(table.isolation), scale)
-    return EarlierLabels(other, run.pk, teaching.label_ids, features, isolation, verdicts)
+    return EarlierLabels(other, run.pk, table.image_ids[rows].tolist(), features, isolation, verdicts)

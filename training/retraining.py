@@ -235,7 +235,7 @@ def _as_recipe(labels: EarlierLabels) -> dict[str, Any]:
         "experiment": labels.experiment.pk,
         "name": labels.experiment.name,
         "isolation_run": labels.run_id,
-        "labels": labels.label_ids,
+        "images": labels.image_ids,
         "n": len(labels.verdicts.rows),
     }
 

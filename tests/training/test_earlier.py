@@ -73,20 +73,32 @@ def test_they_change_the_model_and_stand_in_its_recipe(now, before, scientist):
     assert (alone.recipe["with_earlier"], alone.recipe["earlier"]) == (False, [])
     assert (beside.recipe["with_earlier"], beside.recipe["earlier_weight"]) == (True, EARLIER_WEIGHT)
     assert [(one["name"], one["n"]) for one in beside.recipe["earlier"]] == [("Screen 2", 12), ("Screen 1", 20)]
-    assert beside.recipe["earlier"][1]["labels"] == list(before[0].labels.order_by("id").values_list("id", flat=True))
+    assert beside.recipe["earlier"][1]["images"] == list(
+        before[0].labels.order_by("id").values_list("image", flat=True)
+    )
     assert (beside.n_labels, beside.recipe["labels"]) == (4, alone.recipe["labels"])
     assert any("measured without them" in note for note in beside.report["notes"])
     assert not any("measured without them" in note for note in alone.report["notes"])
 
 
-def test_nobody_is_asked_to_and_what_was_chosen_stays(now, scientist, settings):
-    assert not is_usual(now)
+def test_it_is_usual_unless_the_setting_or_somebody_says_otherwise(now, scientist, settings):
+    assert is_usual(now)
+    settings.EARLIER_LABELS = False
     assert retrain(now, by=scientist).recipe["with_earlier"] is False
     retrain(now, by=scientist, earlier=True)
     assert retrain(now, by=scientist).recipe["with_earlier"] is True
     settings.EARLIER_LABELS = True
     retrain(now, by=scientist, earlier=False)
     assert retrain(now, by=scientist).recipe["with_earlier"] is False
+
+
+def test_so_many_of_each_experiment_at_most(now, before, monkeypatch):
+    monkeypatch.setattr("training.earlier.MOST_LABELS", 10)
+    (found, _), _ = labels_for(now)
+    assert [len(labels.verdicts.rows) for labels in found] == [10, 10]
+    assert n_earlier(now) == (20, 2)
+    given = list(before[0].labels.order_by("id").values_list("image", flat=True))
+    assert (found[1].image_ids[0], found[1].image_ids[-1]) == (given[0], given[-1])
 
 
 def test_labels_that_do_not_compare_are_left_out_and_it_says_why(now, before, scientist):
@@ -102,7 +114,7 @@ def test_labels_that_do_not_compare_are_left_out_and_it_says_why(now, before, sc
 def test_the_page_offers_and_tells(now, scientist, worker):
     client, address = client_of(scientist), reverse("models", args=[now.pk])
     page = text_of(client.get(address))
-    assert 'name="earlier">' in page
+    assert 'name="earlier" checked>' in page
     assert "and from 32 labels of 2 earlier experiments, counted less" in page
     client.post(reverse("retrain", args=[now.pk]), {"offers_earlier": "1", "earlier": "on"})
     assert Job.objects.get().parameters == {"earlier": True}
@@ -116,6 +128,8 @@ def test_the_page_offers_and_tells(now, scientist, worker):
     assert "<b>4</b> labels, and 32 of 2 earlier experiments counted less" in detail
     client.post(reverse("retrain", args=[now.pk]), {"offers_earlier": "1"})
     assert Job.objects.latest("id").parameters == {"earlier": False}
+    worker()
+    assert 'name="earlier">' in text_of(client.get(address))
 
 
 def test_they_help_where_the_same_is_bad(now, scientist):

@@ -17,6 +17,8 @@ from training.queue import Candidate, images_to_label
 from training.views.scoring import training_of
 
 BATCH = 20
+# Beyond so many of its plate an image stands out; a weaker word would only lead the eye.
+TELLING = 0.95
 
 
 @require_GET
@@ -44,8 +46,9 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _tile(candidate: Candidate) -> Tile:
-    """With what speaks against the image, unless it was drawn blindly: there nothing may lead the eye."""
+    """With the plainest word against the image, unless it was drawn blindly: there nothing may lead the eye."""
     facts = candidate.facts
     score = facts.isolation_score if facts.blended_score is None else facts.blended_score
-    reasons = () if candidate.is_random else facts.reasons
+    telling = [reason for reason in facts.reasons if reason.share is None or reason.share >= TELLING]
+    reasons = () if candidate.is_random else telling[:1]
     return Tile(facts.image, score, facts.label, bool(facts.flagged), reasons=reasons)
