@@ -177,6 +177,8 @@ DASK_SCHEDULER = environment.text("CELLQC_DASK_SCHEDULER", "")
 RETRAIN_AFTER = environment.whole_number("CELLQC_RETRAIN_AFTER", 10, minimum=0)
 # What learns from the labels; the others are for comparison: see training/learners/classifiers.
 CLASSIFIER = environment.text("CELLQC_CLASSIFIER", "committee")
+# Whether a training also learns from the labels of earlier experiments with the same channels, when nobody says.
+EARLIER_LABELS = environment.flag("CELLQC_EARLIER_LABELS", default=True)
 # Folders and URI prefixes that images may be taken from; all when none is named.
 SOURCES = environment.words("CELLQC_SOURCES", "")
 

@@ -64,6 +64,7 @@ def test_learners_know_numbers_only():
     assert sorted(of_imaging) == [
         "training/learners/phenomena.py imports imaging.metrics",
         "training/learners/reasons.py imports imaging.metrics",
+        "training/learners/reasons.py imports imaging.metrics.foreign",
         "training/learners/scaling.py imports imaging.robust",
     ]
     others = [name for path in sources("training/learners") for name in imported(path) if name.startswith("training.")]

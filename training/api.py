@@ -15,6 +15,7 @@ from labeling.models import Job, ModelVersion
 from labeling.roles import Action
 from labeling.services.jobs import start_job
 from training.api_shapes import (
+    ApplyingSerializer,
     CandidateSerializer,
     ModelDetailSerializer,
     ModelSerializer,
@@ -23,6 +24,7 @@ from training.api_shapes import (
     RetrainingSerializer,
     ScoringSerializer,
 )
+from training.applying import find_source
 from training.queue import images_to_label
 from training.versions import effects_of, promote_model, retire_model
 
@@ -45,6 +47,18 @@ class ScoringViewSet(GenericViewSet):
         asked.is_valid(raise_exception=True)
         experiment = find_experiment(experiment_id)
         return queued(start_job(Job.Kind.RETRAIN, experiment, by=request.user, parameters=asked.validated_data))
+
+
+class ApplyingViewSet(GenericViewSet):
+    needs = {"apply": Action.RETRAIN}
+
+    @extend_schema(request=ApplyingSerializer, responses={202: QueuedSerializer})
+    def apply(self, request: Request, experiment_id: int) -> Response:
+        """Score with a model trained before: a promoted one of another experiment becomes a candidate here."""
+        asked, experiment = ApplyingSerializer(data=request.data), find_experiment(experiment_id)
+        asked.is_valid(raise_exception=True)
+        source = find_source(experiment, asked.validated_data["model"])
+        return queued(start_job(Job.Kind.APPLY, experiment, by=request.user, parameters={"model": source.pk}))
 
 
 class QueueViewSet(GenericViewSet):

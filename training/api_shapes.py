@@ -6,7 +6,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from labeling.api.queries import Query
-from labeling.api.serializers import ImageSerializer
+from labeling.api.serializers import LARGEST_ID, ImageSerializer
 from labeling.models import ModelVersion
 from training.comparison import Scaling
 from training.learners.classifiers import CLASSIFIERS
@@ -27,6 +27,13 @@ class ScoringSerializer(serializers.Serializer):
 class RetrainingSerializer(serializers.Serializer):
     classifier = serializers.ChoiceField(list(CLASSIFIERS), required=False)
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**32 - 1)
+    earlier = YesOrNothing(
+        required=False, help_text="Learn from labels of earlier experiments with the same channels, too, counted less"
+    )
+
+
+class ApplyingSerializer(serializers.Serializer):
+    model = serializers.IntegerField(min_value=1, max_value=LARGEST_ID)
 
 
 class QueueQuery(Query):

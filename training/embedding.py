@@ -10,7 +10,7 @@ from labeling.models import EmbeddingSet, Experiment, FeatureSpace, Job, MetricS
 from labeling.problems import BadValue, Conflict
 from labeling.services.embedding import embed_experiment
 from labeling.services.embeddings import current_embedding_set, load_embeddings
-from labeling.services.feature_spaces import store_feature_space
+from labeling.services.feature_spaces import Axes, store_feature_space
 from training.features import FeatureTable, plates_of
 from training.learners.reduce import N_COMPONENTS, EmbeddingReducer
 
@@ -49,6 +49,7 @@ def place_images(embedding_set: EmbeddingSet, *, seed: int = SPACE_SEED) -> Feat
         image_ids,
         reduced,
         parameters=_parameters(embedding_set) | {"explained": round(reducer.explained_share_, 4)},
+        axes=Axes(reducer.mean_, reducer.components_),
     )
 
 

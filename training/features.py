@@ -10,8 +10,8 @@ from imaging.metrics.foreign import columns_for_scoring
 from labeling.models import Experiment, FeatureSpace, Image, MetricSet
 from labeling.services.feature_spaces import newest_space
 from labeling.services.measurements import load_measurements
+from training.learners.reasons import EMBEDDING
 from training.learners.reduce import N_COMPONENTS
-from training.learners.scaling import robust_features, varying_columns
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,6 @@ def load_features(experiment: Experiment, metric_set: MetricSet) -> FeatureTable
     return FeatureTable(*metrics, tuple(metric_set.columns[n] for n in columns))
 
 
-def load_learning_features(experiment: Experiment, metric_set: MetricSet) -> FeatureTable:
-    """What a learner takes: metrics scaled within their plates, then what the network sees, scaled likewise.
-
-    The metrics that vary, as signed logs of their robust z; then `Embedding_01` to `Embedding_64`, when the
-    network has looked at every one of these Images. No column tells plates apart by its median or spread.
-    """
-    table = load_features(experiment, metric_set)
-    varies = varying_columns(table.values) if len(table.values) else np.ones(len(table.columns), bool)
-    metrics = robust_features(table.values[:, varies], table.plate_ids).astype(np.float32)
-    columns = tuple(column for column, is_kept in zip(table.columns, varies, strict=True) if is_kept)
-    reduced = placed_embeddings(experiment, table.image_ids)
-    if reduced is not None:
-        metrics = np.hstack([metrics, reduced])
-        columns += embedding_columns(reduced.shape[1])
-    return FeatureTable(table.image_ids, table.plate_ids, metrics, columns)
-
-
 def placed_embeddings(experiment: Experiment, image_ids: np.ndarray) -> np.ndarray | None:
     """The first components (N, 64) float32 of these Images in the experiment's space; None unless all are in it."""
     space = newest_space(experiment, FeatureSpace.Basis.EMBEDDINGS)
@@ -62,7 +45,8 @@ def placed_embeddings(experiment: Experiment, image_ids: np.ndarray) -> np.ndarr
 
 
 def embedding_columns(n: int) -> tuple[str, ...]:
-    return tuple(f"Embedding_{number:02d}" for number in range(1, n + 1))
+    """`Embedding_01` and so on: what learners call the components of what the network saw."""
+    return tuple(f"{EMBEDDING}{number:02d}" for number in range(1, n + 1))
 
 
 def plates_of(experiment: Experiment, image_ids: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ class LearningTable:
 
     image_ids, plate_ids, well_ids (N,) int64; treatments (N,) text, "" where none is known; features (N, P) float32:
     metrics as `robust_features` gives them, then what the network sees where the run used that, named by
-    `columns`; isolation (N,) scores of the run, higher is better.
+    `columns`; isolation (N,) scores of the run, higher is better; values (N, M) the first M columns as measured.
     """
 
     image_ids: np.ndarray
@@ -30,6 +30,7 @@ class LearningTable:
     features: np.ndarray
     isolation: np.ndarray
     columns: tuple[str, ...]
+    values: np.ndarray
 
     def rows_of(self, image_ids: list[int]) -> dict[int, int]:
         """Image id to its row, for those that have one."""
@@ -70,6 +71,7 @@ def learning_table(experiment: Experiment, run: ScoreRun) -> LearningTable:
         features,
         np.array([scores[int(pk)] for pk in table.image_ids], np.float64),
         columns,
+        table.values[:, varying],
     )
 
 

@@ -17,12 +17,16 @@ from labeling.problems import BadValue, Conflict
 from labeling.services import audit
 from labeling.services.cutoffs import current_run
 from labeling.services.scores import Parts, store_scores
-from training.learners.blend import BlendedLearner, DamagedModel, Prediction, TooFewLabels
+from training.carrying import frame_of
+from training.earlier import EarlierLabels, earlier_labels, is_usual
+from training.experience import experience_bytes
+from training.learners.blend import EARLIER_WEIGHT, BlendedLearner, DamagedModel, Prediction, TooFewLabels
 from training.learners.classifiers import CLASSIFIERS
 from training.learners.evaluation import evaluate
 from training.learners.label_errors import suspicious_labels
 from training.learning import LearningTable, Teaching, learning_table, teaching_of
 from training.queue import renew_queue
+from training.reasons import Blend, forest_of, keep_reasons
 from training.scoring import DEFAULT_SEED
 
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "safetensors")
@@ -40,10 +44,12 @@ def retrain(
     seed: int = DEFAULT_SEED,
     classifier: str | None = None,
     only_new: bool = False,
+    earlier: bool | None = None,
 ) -> ModelVersion:
     """Train a candidate on all labels in force and score every image with it; older scores stay as they are.
 
-    The same labels, scores and seed give the same bytes. `classifier` is that of the settings when None. Raises
+    The same labels, scores and seed give the same bytes. `classifier` is that of the settings when None. With
+    `earlier` labels of earlier experiments with the same channels count, too, and less; as usual when None. Raises
     Conflict before the first scoring or when images wait for one, NothingToLearn with too few labels, and with
     `only_new` when the newest model knows them all, BadValue for a classifier that is none.
     """
@@ -53,19 +59,39 @@ def retrain(
     teaching = teaching_of(experiment, table)
     if only_new and _is_known(experiment, teaching, isolation_run):
         raise NothingToLearn("There is no new label since the newest model; it stays.")
+    with_earlier = is_usual(experiment) if earlier is None else earlier
+    frame = frame_of(experiment, isolation_run, table)
+    before, left_out = earlier_labels(experiment, frame, table.isolation) if with_earlier else ([], [])
     learner = BlendedLearner(classifier, random_state=seed)
     try:
         # Hundreds of small fits: threads would only wait for each other, and their number would show in the bits.
         with threadpool_limits(1):
-            learner.fit(table.features, table.isolation, table.well_ids, teaching.verdicts)
+            learner.fit(
+                table.features,
+                table.isolation,
+                table.well_ids,
+                teaching.verdicts,
+                earlier=[(labels.features, labels.isolation, labels.verdicts) for labels in before],
+            )
             prediction = learner.predict(table.features, table.isolation)
             report = _report(table, teaching, learner)
     except TooFewLabels as problem:
         renew_queue(table, isolation_run, seed=seed, teaching=teaching)
         raise NothingToLearn(str(problem)) from problem
-    recipe = _recipe(table, teaching, learner, isolation_run, seed)
-    model, run = _store(experiment, isolation_run, table, teaching, learner, prediction, report, recipe, by=by)
-    renew_queue(table, run, seed=seed, teaching=teaching, prediction=prediction)
+    report["notes"] += _notes(before, left_out)
+    recipe = _recipe(table, teaching, learner, isolation_run, seed) | {
+        "network": frame.network,
+        "with_earlier": with_earlier,
+        "earlier": [_as_recipe(labels) for labels in before],
+        "earlier_weight": EARLIER_WEIGHT,
+    }
+    experience = experience_bytes(frame, table, seed=seed)
+    model, run = _store(
+        experiment, isolation_run, table, teaching, learner, experience, prediction, report, recipe, by=by
+    )
+    queue = renew_queue(table, run, seed=seed, teaching=teaching, prediction=prediction)
+    blend = Blend(learner, table.features, table.columns, np.full(len(table.features), learner.weight_))
+    keep_reasons(run, table, prediction.good, forest_of(isolation_run, table), queue=queue, blend=blend)
     return model
 
 
@@ -103,6 +129,7 @@ def _store(
     table: LearningTable,
     teaching: Teaching,
     learner: BlendedLearner,
+    experience: bytes | None,
     prediction: Prediction,
     report: dict[str, Any],
     recipe: dict[str, Any],
@@ -125,6 +152,10 @@ def _store(
         created_by=by,
     )
     model.weights.save(f"{experiment.pk}-{model.number}-{sha256[:16]}.zip", ContentFile(weights), save=False)
+    if experience:
+        model.recipe["experience_sha256"] = hashlib.sha256(experience).hexdigest()
+        name = f"{experiment.pk}-{model.number}-{sha256[:16]}.safetensors"
+        model.experience.save(name, ContentFile(experience), save=False)
     model.save()
     new = {"model": model.number, "labels": teaching.n_labels, "weights_sha256": sha256}
     audit.record("model.trained", model, by=by, new=new)
@@ -185,6 +216,27 @@ def _recipe(
         "embeddings": isolation_run.parameters.get("embeddings", ""),
         "columns": list(table.columns),
         "versions": {name: version(name) for name in LIBRARIES},
+    }
+
+
+def _notes(before: list[EarlierLabels], left_out: list[str]) -> list[str]:
+    """What the report must say of labels of earlier experiments."""
+    if not before:
+        return left_out
+    return [
+        "It also learnt from labels of earlier experiments; the numbers here were measured without them, on labels of "
+        "this experiment alone.",
+        *left_out,
+    ]
+
+
+def _as_recipe(labels: EarlierLabels) -> dict[str, Any]:
+    return {
+        "experiment": labels.experiment.pk,
+        "name": labels.experiment.name,
+        "isolation_run": labels.run_id,
+        "images": labels.image_ids,
+        "n": len(labels.verdicts.rows),
     }
 
 

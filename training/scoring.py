@@ -26,6 +26,7 @@ from training.learners.isolation import IsolationScorer
 from training.learners.scaling import CLIP
 from training.learning import learning_table
 from training.queue import renew_queue
+from training.reasons import keep_reasons
 
 DEFAULT_SEED = 20_080
 # Fewer images than this say nothing about what is usual.
@@ -67,11 +68,12 @@ def score_experiment(
     if seen is None:
         place_by_metrics(experiment, table, metric_set)
     used = [table.columns[n] for n in scorer.columns_]
+    scores = scorer.score_samples(table.values, groups, reference, seen)
     run = store_scores(
         experiment,
         kind=ScoreKind.ISOLATION,
         image_ids=table.image_ids,
-        scores=scorer.score_samples(table.values, groups, reference, seen),
+        scores=scores,
         metric_set=metric_set,
         parameters={
             "method": "isolation forest",
@@ -88,7 +90,9 @@ def score_experiment(
         seed=seed,
         by=by,
     )
-    renew_queue(learning_table(experiment, run), run, seed=seed)
+    known = learning_table(experiment, run)
+    queue = renew_queue(known, run, seed=seed)
+    keep_reasons(run, known, scores, scorer.forest_, queue=queue)
     return run
 
 

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from labeling.views import labels
-from training.views import models, queue, samples, scoring
+from training.views import earlier, models, queue, samples, scoring
 
 urlpatterns = [
     path("experiments/<int:pk>/score/", scoring.score, name="score"),
@@ -13,6 +13,9 @@ urlpatterns = [
     path("experiments/<int:pk>/queue/labels/", labels.label, {"from_queue": True}, name="queue_label"),
     path("experiments/<int:pk>/queue/labels/undo/", labels.undo, {"from_queue": True}, name="undo_queue_label"),
     path("experiments/<int:pk>/models/", models.index, name="models"),
+    path("experiments/<int:pk>/models/earlier/", earlier.earlier, name="earlier_models"),
+    path("experiments/<int:pk>/models/compare/", earlier.compare, name="compare_models"),
+    path("experiments/<int:pk>/models/apply/", earlier.apply, name="apply_model"),
     path("experiments/<int:pk>/cutoff/carry/", models.carry, name="carry_cutoff"),
     path("qc-sets/<int:pk>/sample/<str:part>/", samples.sample, name="sample"),
     path("qc-sets/<int:pk>/sample/<str:part>/draw/", samples.draw, name="draw_sample"),

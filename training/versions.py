@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from django.db import transaction
-from django.db.models import Count, F, FilteredRelation, Q
 from django.utils import timezone
 
-from labeling.models import Experiment, ModelVersion, QCSet, QCSetImage, Score, ScoreKind, ScoreRun, User
+from labeling.models import Cutoff, Experiment, ModelVersion, QCSet, QCSetImage, ScoreKind, ScoreRun, User
 from labeling.problems import BadValue, Conflict
 from labeling.services import audit
-from labeling.services.cutoffs import AUTOMATIC, current_run, cutoff_in_force
+from labeling.services.binary_format import BIGINT, BOOLEAN
+from labeling.services.binary_read import copy_out_whole
+from labeling.services.cutoffs import AUTOMATIC, CutoffChoice, current_run, cutoff_in_force, flagged_rows
+from labeling.services.run_tables import run_table
 from training.retraining import load_learner
 
 OPEN_STATES = (QCSet.State.DRAFT, QCSet.State.APPROVED)
@@ -69,18 +72,18 @@ def retire_model(model: ModelVersion, *, by: User, reason: str) -> None:
 def effects_of(model: ModelVersion) -> list[Effect]:
     """What promoting the model would change: against the cutoff in force, the open draft and the approved set.
 
-    The model's cutoff is the one saved on its scores, else the automatic one. Counted in the database; labels and
-    broken images decide as before and are not counted.
+    The model's rule is the one saved on its scores, else their automatic cutoff; of both sides all that a rule flags
+    counts, its conditions as well. Labels and broken images decide as before and are not counted.
     """
     run = run_of(model)
-    value = cutoff_value(run)
+    by_model = _flagged(run, choice_on(run))
     experiment = model.experiment
     effects = []
     cutoff = cutoff_in_force(experiment, current_run(experiment))
     if cutoff and cutoff.run_id != run.pk:
-        effects.append(_against_scores(cutoff.run, cutoff.value, run, value))
+        effects.append(_against_cutoff(cutoff, by_model))
     for qc_set in experiment.qc_sets.filter(state__in=OPEN_STATES).order_by("-number"):
-        effects.append(_against_set(qc_set, run, value))
+        effects.append(_against_set(qc_set, by_model))
     return effects
 
 
@@ -89,33 +92,54 @@ def run_of(model: ModelVersion) -> ScoreRun:
     return model.score_runs.defer("vector").order_by("-id")[0]
 
 
-def cutoff_value(run: ScoreRun) -> float:
-    """The cutoff saved on these scores, else the automatic one."""
-    saved = run.cutoffs.order_by("-id").first()
-    return saved.value if saved else AUTOMATIC[ScoreKind(run.kind)]
+def saved_cutoff(run: ScoreRun) -> Cutoff | None:
+    """The rule saved last on these scores; None while there is none."""
+    return run.cutoffs.order_by("-id").first()
 
 
-def _against_scores(now: ScoreRun, now_cutoff: float, run: ScoreRun, value: float) -> Effect:
-    in_run = FilteredRelation("image__scores", condition=Q(image__scores__run=run.pk))
-    scores = Score.objects.filter(run=now).annotate(by_model=in_run, blended=F("by_model__score"))
-    counts = scores.order_by().aggregate(
-        out=Count("image", filter=Q(score__gte=now_cutoff, blended__lt=value)),
-        back=Count("image", filter=Q(score__lt=now_cutoff, blended__gte=value)),
-    )
+def choice_on(run: ScoreRun) -> CutoffChoice:
+    """The rule saved last on these scores, else their automatic cutoff."""
+    saved = saved_cutoff(run)
+    return CutoffChoice.of(saved) if saved else CutoffChoice(AUTOMATIC[ScoreKind(run.kind)], Cutoff.How.AUTOMATIC)
+
+
+@dataclass(frozen=True)
+class _Flags:
+    """Images (N,) ascending, and whether a rule flags each (N,)."""
+
+    image_ids: np.ndarray
+    is_flagged: np.ndarray
+
+    def beside(self, other: _Flags) -> tuple[np.ndarray, np.ndarray]:
+        """What both say of the images they share, in the same order."""
+        _, here, there = np.intersect1d(self.image_ids, other.image_ids, assume_unique=True, return_indices=True)
+        return self.is_flagged[here], other.is_flagged[there]
+
+
+def _flagged(run: ScoreRun, choice: CutoffChoice) -> _Flags:
+    table = run_table(run.pk)
+    return _Flags(table.image_ids[table.by_image], flagged_rows(run, choice)[table.by_image])
+
+
+def _against_cutoff(cutoff: Cutoff, by_model: _Flags) -> Effect:
+    choice = CutoffChoice.of(cutoff)
+    n = len(choice.conditions)
+    also = f" and {n} condition{'s' if n > 1 else ''}" if n else ""
+    what = f"the cutoff {cutoff.value:.4f}{also}" if choice.how != Cutoff.How.UNUSED else also.removeprefix(" and ")
     note = "The saved cutoff stays where it is until somebody saves one on the scores of this model."
-    return Effect(f"the cutoff {now_cutoff:.4f} on the {now.kind} scores", counts["out"], counts["back"], note)
+    return _effect(f"{what} on the {cutoff.run.kind} scores", _flagged(cutoff.run, choice), by_model, note)
 
 
-def _against_set(qc_set: QCSet, run: ScoreRun, value: float) -> Effect:
-    in_run = FilteredRelation("image__scores", condition=Q(image__scores__run=run.pk))
-    decided = qc_set.decisions.filter(decided_by=QCSetImage.DecidedBy.SCORE)
-    decided = decided.annotate(by_model=in_run, blended=F("by_model__score"))
-    counts = decided.order_by().aggregate(
-        out=Count("image", filter=Q(kept=True, blended__lt=value)),
-        back=Count("image", filter=Q(kept=False, blended__gte=value)),
-    )
+def _against_set(qc_set: QCSet, by_model: _Flags) -> Effect:
+    decided = qc_set.decisions.filter(decided_by=QCSetImage.DecidedBy.SCORE).order_by("image_id")
+    told = copy_out_whole(decided.values_list("image_id", "kept"), {"image": BIGINT, "kept": BOOLEAN})
     note = "It is signed and stays as it is." if qc_set.is_signed else "Make a new draft to follow the model."
-    return Effect(f"{qc_set.state} QC set {qc_set.number}", counts["out"], counts["back"], note)
+    return _effect(f"{qc_set.state} QC set {qc_set.number}", _Flags(told["image"], told["kept"] == 0), by_model, note)
+
+
+def _effect(what: str, now: _Flags, by_model: _Flags, note: str) -> Effect:
+    is_out, would_be_out = now.beside(by_model)
+    return Effect(what, int((~is_out & would_be_out).sum()), int((is_out & ~would_be_out).sum()), note)
 
 
 def _retire(model: ModelVersion, reason: str) -> audit.Entry:

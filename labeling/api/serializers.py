@@ -132,6 +132,17 @@ class PlateMapAnswerSerializer(serializers.Serializer):
     errors = serializers.ListField(child=serializers.CharField())
 
 
+class ImageReasonSerializer(serializers.Serializer):
+    """One thing that speaks against an image, as the model of its scores weighs it."""
+
+    code = serializers.CharField(help_text="What it is: blur, spot, saturated, ..., or a metric's own key")
+    words = serializers.CharField()
+    metric = serializers.CharField(source="column", help_text="The column it rests on most")
+    value = serializers.FloatField(allow_null=True)
+    share = serializers.FloatField(allow_null=True, help_text="Of the plate's images that it goes beyond, 0 to 1")
+    strength = serializers.FloatField(help_text="Share of all that speaks against the image, 0 to 1")
+
+
 class ImageSerializer(serializers.Serializer):
     """An `ImageFacts`. `blended_score` and `uncertainty` are null until a classifier exists."""
 
@@ -151,6 +162,7 @@ class ImageSerializer(serializers.Serializer):
     verdict = serializers.CharField(allow_null=True, help_text="good, bad, unsure, or null: unlabelled")
     flagged = serializers.BooleanField(allow_null=True)
     reason = serializers.CharField()
+    reasons = ImageReasonSerializer(many=True, help_text="What speaks against it, the strongest first; [] if not known")
     problem = serializers.CharField(source="image.problem", help_text="Why it is broken, if it is")
     thumbnail = serializers.SerializerMethodField()
 

@@ -8,6 +8,7 @@ from labeling.models.measurements import Measurement, MetricSet
 from labeling.models.people import User
 from labeling.models.qc_sets import Manifest, QCSet, QCSetImage, Signature
 from labeling.models.queue import LabelQueue, QueueEntry
+from labeling.models.reasons import EarlierModel, ImageReason
 from labeling.models.samples import SampledImage, SetSample
 from labeling.models.scores import Cutoff, MetricVector, ModelVersion, Score, ScoreKind, ScoreParts, ScoreRun
 from labeling.models.verdicts import Defect, Label, Verdict
@@ -17,12 +18,14 @@ __all__ = [
     "Channel",
     "Cutoff",
     "Defect",
+    "EarlierModel",
     "Embedding",
     "EmbeddingSet",
     "Experiment",
     "FeatureSpace",
     "Image",
     "ImageFile",
+    "ImageReason",
     "Job",
     "Label",
     "LabelQueue",

@@ -59,6 +59,9 @@ class FeatureSpace(models.Model):
     dimensions = models.PositiveIntegerField()
     image_ids = models.BinaryField(help_text="int64, little-endian, ascending")
     vectors = models.BinaryField(help_text="float16, little-endian, in the order of image_ids")
+    # How any vector of the network comes to its place here: what carries a model over to other images.
+    mean = models.BinaryField(null=True, help_text="Of scaled embeddings, float32; NULL for metrics and older spaces")
+    axes = models.BinaryField(null=True, help_text="The principal components (dimensions, D), float32")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -28,6 +28,8 @@ class Job(models.Model):
         SCORE = "score"
         THUMBNAILS = "thumbnails"
         RETRAIN = "retrain"
+        COMPARE = "compare", "compare with earlier models"
+        APPLY = "apply", "score with a model"
 
     experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="jobs")
     kind = models.CharField(max_length=10, choices=Kind)

@@ -30,6 +30,9 @@ class ModelVersion(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.CANDIDATE)
     weights = models.FileField(upload_to="models/", blank=True)
     weights_sha256 = models.CharField(max_length=64)
+    experience = models.FileField(
+        upload_to="models/", blank=True, help_text="What it has seen, so that other experiments can be compared with it"
+    )
     recipe = models.JSONField(help_text="Features, labels used by id, seed, library versions")
     report = models.JSONField(help_text="How it does on labels it did not see")
     n_labels = models.PositiveIntegerField(default=0, help_text="Labelled images it learnt from")

@@ -10,9 +10,10 @@ from functools import lru_cache
 import numpy as np
 
 from imaging.measure import COMPOSITE
-from labeling.models import Image, Label, ScoreRun
+from labeling.models import Image, ImageReason, Label, ScoreRun
 from labeling.problems import BadValue
 from labeling.services.cutoffs import CutoffChoice, flagged_rows
+from labeling.services.reasons import in_a_sentence, reasons_of
 from labeling.services.rules import Condition
 from labeling.services.run_tables import metric_values, run_table
 from labeling.services.scores import scores_of
@@ -33,6 +34,12 @@ class Tile:
     metric: float | None = None
     # What sets it apart on its plate, where there is no picture to see it by.
     words: Sequence[str] = ()
+    # What speaks against it, the strongest first, where it was explained.
+    reasons: Sequence[ImageReason] = ()
+
+    @property
+    def why(self) -> str:
+        return in_a_sentence(self.reasons)
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ def read_band(axis: Axis, rule: BandRule, flagged: np.ndarray, *, limit: int, af
 def read_bands(
     axis: Axis, rules: Sequence[BandRule], flagged: np.ndarray, *, limit: int, after: Position | None = None
 ) -> list[Band]:
-    """The same page of several bands, with two queries for all of them together."""
+    """The same page of several bands, with three queries for all of them together."""
     starts = [_start(axis, rule, after) if after else 0 for rule in rules]
     pages = [rule.rows[start : start + limit] for rule, start in zip(rules, starts, strict=True)]
     tiles = iter(tiles_of_rows(axis, np.concatenate(pages), flagged))
@@ -161,10 +168,10 @@ def read_bands(
 
 
 def tiles_of_rows(axis: Axis, rows: np.ndarray, flagged: np.ndarray) -> list[Tile]:
-    """The tiles of some rows of a run, in their order, with two queries. `flagged` (N,) is over all rows."""
+    """The tiles of some rows of a run, in their order, with three queries. `flagged` (N,) is over all rows."""
     image_ids = run_table(axis.run.pk).image_ids[rows].tolist()
     images = Image.objects.with_place().in_bulk(image_ids)
-    labels = Label.objects.on(image_ids)
+    labels, reasons = Label.objects.on(image_ids), reasons_of([axis.run], image_ids)
     scores, metric = scores_of(axis.run.pk).ascending, axis.metric
     return [
         Tile(
@@ -173,6 +180,7 @@ def tiles_of_rows(axis: Axis, rows: np.ndarray, flagged: np.ndarray) -> list[Til
             labels.get(pk),
             bool(flagged[row]),
             None if metric is None else float(metric[row]),
+            reasons=reasons.get(pk, ()),
         )
         for pk, row in zip(image_ids, rows.tolist(), strict=True)
     ]

@@ -24,10 +24,12 @@ def decide(
     names: Mapping[int, str],
     cutoff: float | None,
     broken_conditions: str = "",
+    because: str = "",
 ) -> Decision:
     """A label beats the score, unsure follows it, broken images are out.
 
-    `names` are printed names by user id; `broken_conditions` what the rule says of the image's metrics, in words.
+    `names` are printed names by user id; `broken_conditions` what the rule says of the image's metrics, in words;
+    `because` what speaks against the image by the scores that decide, which is told where they flag it.
     """
     if image.state != Image.State.READY:
         return Decision(False, QCSetImage.DecidedBy.ERROR, image.problem)
@@ -45,7 +47,8 @@ def decide(
     kept = score >= cutoff
     side = "not below" if kept else "below"
     also = f", {broken_conditions}" if broken_conditions else ""
-    reason = f"score {score:.4f} is {side} the cutoff {cutoff:.4f}{also}{unsure}"
+    why = f": {because}" if because and not kept else ""
+    reason = f"score {score:.4f} is {side} the cutoff {cutoff:.4f}{also}{unsure}{why}"
     return Decision(kept, QCSetImage.DecidedBy.SCORE, reason)
 
 

@@ -45,9 +45,23 @@ class Space:
         return [(int(self.image_ids[n]), float(cosine[n])) for n in near]
 
 
+@dataclass(frozen=True)
+class Axes:
+    """How scaled embeddings (N, D) come to their places: mean (D,) and principal components (K, D), float32."""
+
+    mean: np.ndarray
+    components: np.ndarray
+
+
 @transaction.atomic
 def store_feature_space(
-    experiment: Experiment, basis: str, image_ids: np.ndarray, vectors: np.ndarray, *, parameters: dict[str, Any]
+    experiment: Experiment,
+    basis: str,
+    image_ids: np.ndarray,
+    vectors: np.ndarray,
+    *,
+    parameters: dict[str, Any],
+    axes: Axes | None = None,
 ) -> FeatureSpace:
     """Keep a new space in place of the experiment's older one of that basis.
 
@@ -63,6 +77,8 @@ def store_feature_space(
         dimensions=vectors.shape[1],
         image_ids=image_ids.astype("<i8").tobytes(),
         vectors=np.clip(vectors, -LARGEST, LARGEST).astype(KEPT_AS).tobytes(),
+        mean=axes and axes.mean.astype("<f4").tobytes(),
+        axes=axes and axes.components.astype("<f4").tobytes(),
     )
     experiment.feature_spaces.filter(basis=basis).exclude(pk=space.pk).delete()
     return space
@@ -72,6 +88,16 @@ def newest_space(experiment: Experiment, basis: str) -> Space | None:
     """The experiment's space of that basis; None before there is one."""
     pk = experiment.feature_spaces.filter(basis=basis).order_by("-id").values_list("pk", flat=True).first()
     return _space(pk) if pk else None
+
+
+def axes_of(experiment: Experiment) -> Axes | None:
+    """Those of the experiment's space of embeddings; None before there is one, or where it was kept without them."""
+    spaces = experiment.feature_spaces.filter(basis=FeatureSpace.Basis.EMBEDDINGS)
+    kept = spaces.order_by("-id").values_list("mean", "axes", "dimensions").first()
+    if kept is None or kept[0] is None:
+        return None
+    mean, axes, dimensions = kept
+    return Axes(np.frombuffer(mean, "<f4"), np.frombuffer(axes, "<f4").reshape(dimensions, -1))
 
 
 @lru_cache(maxsize=4)  # a space never changes; 200,000 x 64 float32 twice are 100 MB

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from django.db.models import F, FilteredRelation, FloatField, Q, QuerySet, Value
 
-from labeling.models import Cutoff, Experiment, Image, Label, ScoreKind, ScoreRun
+from labeling.models import Cutoff, Experiment, Image, ImageReason, Label, ScoreKind, ScoreRun
 from labeling.services.cutoffs import cutoff_in_force
 from labeling.services.decisions import decide, printed_names
+from labeling.services.reasons import in_a_sentence, reasons_of, sentences_of
 from labeling.services.rules import Judge, conditions_of
 from labeling.services.scores import parts_of
 
@@ -55,6 +56,8 @@ class ImageFacts:
     blended_score: float | None = None
     uncertainty: float | None = None
     disagreement: float | None = None
+    # What speaks against it, the strongest first; empty where no run explained it, and in whole tables.
+    reasons: Sequence[ImageReason] = ()
 
     @property
     def verdict(self) -> str | None:
@@ -86,18 +89,23 @@ def _with_score(images: QuerySet[Image], kind: str, run: ScoreRun | None) -> Que
 
 
 def facts_of_page(images: Sequence[Image], basis: Basis) -> list[ImageFacts]:
-    """Facts of the images of one page, with one query for their labels."""
-    labels = Label.objects.on([image.pk for image in images])
+    """Facts of the images of one page, with one query for their labels and one for what speaks against them."""
+    ids = [image.pk for image in images]
+    labels = Label.objects.on(ids)
     names = {label.by_id: label.by.printed_name for label in labels.values()}
-    return _facts(images, labels, names, basis)
+    reasons = reasons_of([basis.run, basis.blended_run, basis.isolation_run], ids)
+    decides = basis.run.pk if basis.run else None
+    because = {pk: in_a_sentence(found) for pk, found in reasons.items() if found[0].run_id == decides}
+    facts = _facts(images, labels, names, basis, because)
+    return [replace(fact, reasons=reasons.get(fact.image.pk, ())) for fact in facts]
 
 
 def all_facts(experiment: Experiment, basis: Basis, *, batch_size: int = 2000) -> Iterator[ImageFacts]:
-    """Facts of every image of an experiment in plate order, streamed: three queries in all."""
-    labels, names = Label.objects.in_force(experiment), printed_names()
+    """Facts of every image of an experiment in plate order, streamed: four queries in all."""
+    labels, names, because = Label.objects.in_force(experiment), printed_names(), sentences_of(basis.run)
     images = with_scores(Image.objects.of(experiment), basis).in_plate_order().with_place()
     for batch in in_batches(images.iterator(chunk_size=batch_size), batch_size):
-        yield from _facts(batch, labels, names, basis)
+        yield from _facts(batch, labels, names, basis, because)
 
 
 def in_batches(rows: Iterable, size: int) -> Iterator[list]:
@@ -108,14 +116,26 @@ def in_batches(rows: Iterable, size: int) -> Iterator[list]:
 
 
 def _facts(
-    images: Sequence[Image], labels: Mapping[int, Label], names: Mapping[int, str], basis: Basis
+    images: Sequence[Image],
+    labels: Mapping[int, Label],
+    names: Mapping[int, str],
+    basis: Basis,
+    because: Mapping[int, str],
 ) -> list[ImageFacts]:
     parts = parts_of(basis.blended_run, (image.pk for image in images))
-    return [_facts_of(image, labels.get(image.pk), names, basis, parts.get(image.pk, {})) for image in images]
+    return [
+        _facts_of(image, labels.get(image.pk), names, basis, parts.get(image.pk, {}), because.get(image.pk, ""))
+        for image in images
+    ]
 
 
 def _facts_of(
-    image: Image, label: Label | None, names: Mapping[int, str], basis: Basis, parts: Mapping[str, float]
+    image: Image,
+    label: Label | None,
+    names: Mapping[int, str],
+    basis: Basis,
+    parts: Mapping[str, float],
+    because: str,
 ) -> ImageFacts:
     score, cutoff = getattr(image, basis.score_field), basis.cutoff_value
     broken = basis.broken_conditions(image.pk)
@@ -124,7 +144,7 @@ def _facts_of(
         isolation_score=image.isolation_score,  # type: ignore[attr-defined] # with_scores
         label=label,
         flagged=None if score is None or cutoff is None else score < cutoff or bool(broken),
-        reason=decide(image, score, label, names, cutoff, broken).reason,
+        reason=decide(image, score, label, names, cutoff, broken, because).reason,
         blended_score=image.blended_score,  # type: ignore[attr-defined]
         uncertainty=parts.get("uncertainty"),
         disagreement=parts.get("disagreement"),

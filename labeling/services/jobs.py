@@ -28,6 +28,8 @@ TASKS = {
     Job.Kind.EMBED: "training.tasks.embed",
     Job.Kind.SCORE: "training.tasks.score",
     Job.Kind.RETRAIN: "training.tasks.retrain",
+    Job.Kind.COMPARE: "training.tasks.compare",
+    Job.Kind.APPLY: "training.tasks.apply",
 }
 Progress = Callable[[int, int], None]
 

@@ -32,6 +32,7 @@ from labeling.services.cutoffs import current_run, cutoff_in_force, deciding_cut
 from labeling.services.decisions import decide, printed_names
 from labeling.services.manifests import freeze
 from labeling.services.plate_map import losses_of_set, map_of, warnings_of
+from labeling.services.reasons import sentences_of
 from labeling.services.rules import Judge, conditions_of
 
 BATCH = 5000
@@ -227,8 +228,8 @@ def _refuse_unscored(experiment: Experiment, run: ScoreRun) -> None:
     n = experiment.images.filter(state=Image.State.READY).exclude(models.Exists(scored)).count()
     if n and run.model_version:
         raise Conflict(
-            f"{n:,} images have no score of model {run.model_version.number} yet. Measure and score them, retrain, "
-            "and promote the new model first."
+            f"{n:,} images have no score of model {run.model_version.number} yet. Measure and score them, then score "
+            "them with the model, or retrain and promote the new one, on the page Models."
         )
     if n:
         raise Conflict(f"{n:,} images have no score yet. Measure and score the experiment again first.")
@@ -245,10 +246,12 @@ def _decisions(qc_set: QCSet) -> Iterator[QCSetImage]:
     )
     names = printed_names()
     judge = Judge(qc_set.experiment, qc_set.run_id, conditions_of(qc_set.cutoff.conditions))
+    because = sentences_of(qc_set.run)
     for image in images.iterator(chunk_size=BATCH):
         label = labels.get(image.pk)
         score = image.blended if qc_set.run.kind == ScoreKind.BLENDED else image.isolation
-        decision = decide(image, score, label, names, qc_set.cutoff.value, judge.why(image.pk))
+        broken = judge.why(image.pk)
+        decision = decide(image, score, label, names, qc_set.cutoff.value, broken, because.get(image.pk, ""))
         yield QCSetImage(
             qc_set=qc_set,
             image=image,

@@ -34,7 +34,9 @@ def faulty_models() -> Iterator[str]:
     """Models whose weights, or what is said of them, are not those that were trained."""
     trained = {
         event.object_id: event
-        for event in AuditEvent.objects.filter(action="model.trained", object_type="modelversion")
+        for event in AuditEvent.objects.filter(
+            action__in=("model.trained", "model.started"), object_type="modelversion"
+        )
     }
     for model in ModelVersion.objects.select_related("experiment").order_by("id"):
         event = trained.pop(model.pk, None)

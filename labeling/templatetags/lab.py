@@ -42,6 +42,12 @@ def percent(share: float | None) -> str:
 
 
 @register.filter
+def along(share: float, width: int) -> str:
+    """Where a share of 0 to 1 lies on a line of that many units, in a drawing with a margin of 8."""
+    return f"{8 + width * share:.1f}"
+
+
+@register.filter
 def utc(moment: datetime | None) -> str:
     """A moment as 2026-03-04 15:06 UTC."""
     return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -115,6 +115,12 @@ def tiles_of(experiment: Experiment, images: Sequence[Image]) -> dict[int, Tile]
     basis = basis_of(experiment)
     scored = with_scores(Image.objects.with_place().filter(pk__in=[image.pk for image in images]), basis)
     return {
-        facts.image.pk: Tile(facts.image, getattr(facts.image, basis.score_field), facts.label, facts.flagged)
+        facts.image.pk: Tile(
+            facts.image,
+            getattr(facts.image, basis.score_field),
+            facts.label,
+            facts.flagged,
+            reasons=facts.reasons,
+        )
         for facts in facts_of_page(list(scored), basis)
     }

@@ -136,12 +136,12 @@ def test_only_images_of_the_run_are_shown(run, scientist):
     assert {tile.image.experiment_id for tile in tiles} == {run.experiment_id}
 
 
-def test_a_band_costs_two_queries_on_every_page(run, django_assert_num_queries):
+def test_a_band_costs_three_queries_on_every_page(run, django_assert_num_queries):
     run_table(run.pk)  # read once a process
     rule = rules_at(run, -0.5)["bad"]
     first = read(run, rule, -0.5, limit=5)
     for after in (None, first.next):
-        with django_assert_num_queries(2):  # the tiles, their labels
+        with django_assert_num_queries(3):  # the tiles, their labels, what speaks against them
             band = read(run, rule, -0.5, limit=5, after=after)
             assert [tile.image.place for tile in band.tiles]
 

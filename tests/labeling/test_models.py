@@ -15,10 +15,12 @@ from labeling.models import (
     AuditEvent,
     Channel,
     Cutoff,
+    EarlierModel,
     Embedding,
     EmbeddingSet,
     FeatureSpace,
     ImageFile,
+    ImageReason,
     Job,
     Label,
     LabelQueue,
@@ -61,12 +63,14 @@ APPEND_ONLY = {
     ScoreRun: "seed",
     Signature: "meaning",
     Manifest: "sha256",
+    ImageReason: "words",
 }
 
 
 @pytest.fixture
 def one_of_each(experiment, scientist, signed):
     label_images([NewLabel(experiment.images.first().pk, "good")], by=scientist)
+    a_reason(SimpleNamespace(run=signed.run, image=experiment.images.first()))
     run("SET CONSTRAINTS ALL IMMEDIATE")  # TRUNCATE would stumble over checks that wait for the commit
 
 
@@ -263,6 +267,11 @@ def a_file(w, **given):
     return ImageFile.objects.create(image=w.image, channel=w.channel, **fields)
 
 
+def a_reason(w, **given):
+    fields = {"rank": 1, "code": "blur", "column": "c", "strength": 1.0, "words": "DNA channel blurrier", **given}
+    return ImageReason.objects.create(run=w.run, image=w.image, **fields)
+
+
 def a_refusal(w, **given):
     return RefusedFile.objects.create(**{"experiment": w.experiment, "uri": "/b.tif", "reason": "torn", **given})
 
@@ -330,6 +339,10 @@ BROKEN: dict[str, Callable[[SimpleNamespace], object]] = {
     "model_promoted_one_at_a_time": lambda w: [a_promoted_model(w, number) for number in (1, 2)],
     "model_promotion_has_a_reason": lambda w: a_model(w, state="promoted", promoted_by=w.by),
     "blended_score_names_its_model": lambda w: a_run(w, kind="blended"),
+    "reason_is_in_words": lambda w: a_reason(w, words=""),
+    "earlier_model_once": lambda w: [
+        EarlierModel.objects.create(experiment=w.experiment, model=model, run=w.run) for model in [a_model(w)] * 2
+    ],
     "cutoff_has_a_reason": lambda w: a_cutoff(w, reason=""),
     "cutoff_percent_only_by_percent": lambda w: a_cutoff(w, percent=3),
     "label_verdict_known": lambda w: a_label(w, verdict="ugly"),

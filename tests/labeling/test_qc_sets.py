@@ -184,7 +184,7 @@ def test_a_draft_is_in_the_audit(draft, scientist):
 
 def test_a_draft_takes_few_queries_however_many_images(experiment, scientist, django_assert_max_num_queries):
     save_cutoff_at(experiment, CUTOFF, by=scientist)
-    with django_assert_max_num_queries(29):
+    with django_assert_max_num_queries(30):
         draft_qc_set(experiment, by=scientist)
 
 

@@ -107,7 +107,7 @@ def test_the_image_page_leads_to_more_like_it(client, experiment, images, scient
 def test_as_many_queries_for_many_as_for_few(client, experiment, images, scientist, django_assert_num_queries):
     place(experiment)
     similar_images(images[0], limit=1)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         similar_images(images[0], limit=11)
 
 

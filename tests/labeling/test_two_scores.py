@@ -176,7 +176,7 @@ def test_images_the_model_does_not_know_are_not_decided(experiment, scientist):
     image = experiment.images.first()
     image.pk, image.site = None, 9
     image.save()
-    with pytest.raises(Conflict, match=r"1 images have no score of model 1 yet\. Measure and score them, retrain"):
+    with pytest.raises(Conflict, match=r"1 images have no score of model 1 yet\. .* then score them with the model"):
         draft_qc_set(experiment, by=scientist)
 
 

@@ -12,9 +12,10 @@ from labeling.services.jobs import start_job
 from tests.factories import make_scored_experiment
 from tests.networks import write_network
 from training.embedding import place_images
-from training.features import load_features, load_learning_features
+from training.features import load_features
 from training.learners.reduce import N_COMPONENTS
 from training.learners.scaling import robust_features
+from training.learning import learning_table
 from training.scoring import score_experiment
 
 D = 10
@@ -91,20 +92,20 @@ def test_embeddings_are_scaled_as_the_metrics_are(experiment, scientist, scaling
     assert bytes(run.vector) != bytes(by_plate.vector)
 
 
-def test_features_for_learners_are_metrics_then_what_the_network_saw(experiment):
-    metric_set = experiment.metric_sets.get()
-    raw = load_features(experiment, metric_set)
-    alone = load_learning_features(experiment, metric_set)
+def test_features_for_learners_are_metrics_then_what_the_network_saw(experiment, scientist):
+    raw = load_features(experiment, experiment.metric_sets.get())
+    alone = learning_table(experiment, score_experiment(experiment, by=scientist))
     embed(experiment)
-    table = load_learning_features(experiment, metric_set)
+    table = learning_table(experiment, score_experiment(experiment, by=scientist))
     n_metrics = len(alone.columns)
-    assert alone.values == pytest.approx(robust_features(raw.values, raw.plate_ids), abs=1e-5)
+    assert alone.features == pytest.approx(robust_features(raw.values, raw.plate_ids), abs=1e-5)
     assert table.image_ids.tolist() == raw.image_ids.tolist()
     assert table.columns[n_metrics:] == tuple(f"Embedding_{n:02d}" for n in range(1, D + 1))
-    assert table.values.shape == (120, n_metrics + D)
-    assert table.values[:, n_metrics:] == pytest.approx(newest_space(experiment, "embeddings").vectors)
+    assert table.features.shape == (120, n_metrics + D)
+    assert table.values.tolist() == raw.values.tolist()
+    assert table.features[:, n_metrics:] == pytest.approx(newest_space(experiment, "embeddings").vectors)
     on_first = table.plate_ids == table.plate_ids.min()
-    means = [table.values[rows, n_metrics:].mean(axis=0) for rows in (on_first, ~on_first)]
+    means = [table.features[rows, n_metrics:].mean(axis=0) for rows in (on_first, ~on_first)]
     assert means[0] == pytest.approx(means[1], abs=0.3)
 
 

@@ -67,8 +67,9 @@ def test_labelled_and_broken_images_are_not_asked_for(as_scientist, address, exp
 def test_the_queue_takes_as_many_queries_for_any_length(as_scientist, address, django_assert_num_queries):
     queue(as_scientist, address)
     for limit in (1, 12):
-        # experiment, channels; run, queue; cutoff, below, above; runs of both kinds and cutoff; images, labels
-        with django_assert_num_queries(12):
+        # experiment, channels; run, queue; cutoff, below, above; runs of both kinds and cutoff; images, labels,
+        # reasons
+        with django_assert_num_queries(13):
             queue(as_scientist, address, limit)
 
 
@@ -125,8 +126,8 @@ def test_the_newest_model_orders_the_list_though_nobody_promoted_it(plate, as_sc
 
 def test_a_served_list_is_two_queries_of_the_queue(plate, as_scientist, django_assert_num_queries):
     queue(as_scientist, f"/api/v1/experiments/{plate[0].pk}", 1)
-    # experiment, channels; run; queue, entries; runs of both kinds and cutoff; images, labels
-    with django_assert_num_queries(10):
+    # experiment, channels; run; queue, entries; runs of both kinds and cutoff; images, labels, reasons
+    with django_assert_num_queries(11):
         queue(as_scientist, f"/api/v1/experiments/{plate[0].pk}", 20)
 
 

@@ -12,6 +12,7 @@ from labeling.models import AuditEvent, ModelVersion, ScoreRun
 from labeling.problems import BadValue, Conflict
 from labeling.services.cutoffs import choose_cutoff, save_cutoff
 from labeling.services.qc_sets import approve_qc_set, draft_qc_set
+from labeling.services.rules import Condition, ids_breaking
 from labeling.services.verification import faults
 from tests.conftest import PASSWORD
 from tests.factories import label_all, make_learnable_experiment, save_cutoff_at
@@ -97,6 +98,35 @@ def test_effects_count_who_would_change_side(model, scientist):
     assert out | back
     # Labels decide as before.
     assert (of_draft.what, of_draft.out, of_draft.back) == ("draft QC set 1", len(out - labelled), len(back - labelled))
+
+
+def test_effects_count_what_the_whole_rule_flags(model, scientist):
+    """On both sides: conditions of the rule in force, and of the rule saved on the model's scores."""
+    experiment, run = model.experiment, ScoreRun.objects.latest_of(model.experiment)
+    column = run.metric_set.columns[1]
+    condition = Condition.of(column=column, unit="z", high=1.0)
+    save_cutoff(run, choose_cutoff(run, value=-0.5, conditions=[condition]), by=scientist, reason="and by that metric")
+    draft_qc_set(experiment, by=scientist)
+    blended_run = model.score_runs.get()
+    isolation = dict(run.scores.values_list("image", "score"))
+    blended = dict(blended_run.scores.values_list("image", "score"))
+    broken = set(ids_breaking(run.pk, [condition]))
+    now = {pk for pk in isolation if isolation[pk] < -0.5} | broken
+    by_model = {pk for pk in blended if blended[pk] < 0.5}
+    of_cutoff, of_draft = effects_of(model)
+    assert of_cutoff.what == "the cutoff -0.5000 and 1 condition on the isolation scores"
+    assert (of_cutoff.out, of_cutoff.back) == (len(by_model - now), len(now - by_model))
+    labelled = set(experiment.labels.values_list("image", flat=True))
+    assert (of_draft.out, of_draft.back) == (len(by_model - now - labelled), len(now - by_model - labelled))
+    assert broken - {pk for pk in isolation if isolation[pk] < -0.5}
+
+    promote_model(model, by=scientist, reason="so that its scores take a cutoff")
+    save_cutoff(
+        blended_run, choose_cutoff(blended_run, value=0.5, conditions=[condition]), by=scientist, reason="the same"
+    )
+    same = next(effect for effect in effects_of(model) if effect.what == "draft QC set 1")
+    by_rule = by_model | broken
+    assert (same.out, same.back) == (len(by_rule - now - labelled), len(now - by_rule - labelled))
 
 
 def test_approved_sets_stay_as_they_are(model, scientist):

@@ -52,7 +52,8 @@ class Evidence:
     @property
     def ranked(self) -> str:
         means = self.metric.higher_means if self.is_high else self.metric.lower_means
-        return f"{self.channel} channel {means} {self.rank}"
+        about = f"{self.channel} channel" if self.channel else self.metric.name
+        return f"{about} {means} {self.rank}"
 
 
 def _saturated(evidence: Evidence) -> str:

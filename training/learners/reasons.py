@@ -9,7 +9,8 @@ from functools import lru_cache
 import numpy as np
 from sklearn.ensemble import IsolationForest
 
-from imaging.metrics import Metric, parse_column
+from imaging.metrics import Metric
+from imaging.metrics.foreign import meaning_of
 from training.learners.phenomena import PHENOMENA, UNNAMED, Evidence, Phenomenon, sign_of
 from training.learners.tree_arrays import of_isolation_forest
 
@@ -18,18 +19,26 @@ USUAL_Z = 1.0
 # Beyond this a deviation says no more.
 PLAIN_Z = 5.0
 EVERYWHERE = 0.25
+# How the columns are called that a network made.
+EMBEDDING = "Embedding_"
 UNLIKE = "looks unlike the rest of the plate in a way no single metric names"
 
 
 @dataclass(frozen=True)
 class Reason:
     """One thing that speaks against an image: a phrase, the column it rests on most, how much it counts (0..1, a share
-    of all that speaks against this image), and the kinds of defect it may be."""
+    of all that speaks against this image), and the kinds of defect it may be.
+
+    `code` names what it is, for programs: a phenomenon's name or a metric's key. `value` of the column and the `share`
+    of the plate's images it goes beyond (0..1); None where the column is no metric."""
 
     text: str
     column: str
     strength: float
     kinds: tuple[str, ...] = ()
+    code: str = ""
+    value: float | None = None
+    share: float | None = None
 
 
 def forest_attributions(forest: IsolationForest, features: np.ndarray) -> np.ndarray:
@@ -42,11 +51,12 @@ def forest_attributions(forest: IsolationForest, features: np.ndarray) -> np.nda
     return -trees.contributions(features) / usual
 
 
-def blend_attributions(of_forest: np.ndarray, of_classifier: np.ndarray, weight: float) -> np.ndarray:
+def blend_attributions(of_forest: np.ndarray, of_classifier: np.ndarray, weight: float | np.ndarray) -> np.ndarray:
     """Attributions of a blend (R, P), higher is more suspect.
 
     `of_forest` from `forest_attributions`, `of_classifier` from `BlendedLearner.contributions` (towards good),
-    `weight` the classifier's. Each part counts as a share of what it holds against the image.
+    `weight` the classifier's, one for all or one for each row (R, 1). Each part counts as a share of what it holds
+    against the image.
     """
     suspect = []
     for part in (of_forest, -of_classifier):
@@ -79,42 +89,46 @@ def explain(
         the model does not use.
     """
     meanings = [_meaning(column, tuple(channels)) for column in columns]
+    voices = [_voices(meaning) for meaning in meanings]
+    is_metric = np.array([meaning is not None for meaning in meanings])
     explained = []
     for row, added in zip(rows, np.maximum(attributions, 0), strict=True):
-        weights = _weigh(meanings, added, robust_z[row])
+        weights = _weigh(voices, is_metric, added, robust_z[row])
         explained.append(_reasons_of(weights, meanings, values, robust_z[row], row, columns, len(channels), most))
     return explained
 
 
 @lru_cache(maxsize=4096)
 def _meaning(column: str, channels: tuple[str, ...]) -> tuple[Metric, str] | None:
-    try:
-        return parse_column(column, channels)
-    except ValueError:
-        return None
+    return None if column.startswith(EMBEDDING) else meaning_of(column, channels)
+
+
+# What a column speaks for when it is low and when it is high: phenomena and how plainly.
+Voices = tuple[list[tuple[Phenomenon, float]], list[tuple[Phenomenon, float]]]
+
+
+def _voices(meaning: tuple[Metric, str] | None) -> Voices:
+    if meaning is None:
+        return [(UNNAMED, 0.5)], [(UNNAMED, 0.5)]
+    said = []
+    for is_high in (False, True):
+        sign = sign_of(meaning[0], is_high)
+        spoken = [(phenomenon, phenomenon.signs[sign]) for phenomenon in PHENOMENA if sign in phenomenon.signs]
+        # Nothing a microscopist has a word for: the metric's own words.
+        said.append(spoken or [(Phenomenon(meaning[0].key, ()), 0.5)])
+    return said[0], said[1]
 
 
 def _weigh(
-    meanings: Sequence[tuple[Metric, str] | None], added: np.ndarray, z: np.ndarray
+    voices: Sequence[Voices], is_metric: np.ndarray, added: np.ndarray, z: np.ndarray
 ) -> dict[Phenomenon, dict[int, float]]:
     """What each column adds to each phenomenon: its attribution, by how plainly it speaks for it."""
     weights: dict[Phenomenon, dict[int, float]] = {}
-    for n, meaning in enumerate(meanings):
-        if added[n] <= 0:
-            continue
-        if meaning is None:
-            weights.setdefault(UNNAMED, {})[n] = 0.5 * float(added[n])
-            continue
-        if not abs(z[n]) > USUAL_Z:
-            continue
-        plainness = min(abs(float(z[n])), PLAIN_Z) / PLAIN_Z
-        sign = sign_of(meaning[0], bool(z[n] > 0))
-        speaks_for = [phenomenon for phenomenon in PHENOMENA if sign in phenomenon.signs]
-        for phenomenon in speaks_for:
-            weights.setdefault(phenomenon, {})[n] = float(added[n]) * plainness * phenomenon.signs[sign]
-        if not speaks_for:
-            # Nothing a microscopist has a word for: the metric's own words.
-            weights[Phenomenon(meaning[0].key, ())] = {n: 0.5 * float(added[n]) * plainness}
+    plainness = np.where(is_metric, np.minimum(np.abs(z), PLAIN_Z) / PLAIN_Z, 1.0)
+    speaking = np.flatnonzero((added > 0) & (~is_metric | (np.abs(z) > USUAL_Z)))
+    for n, weight in zip(speaking.tolist(), (added * plainness)[speaking].tolist(), strict=True):
+        for phenomenon, plainly in voices[n][int(z[n] > 0)]:
+            weights.setdefault(phenomenon, {})[n] = weight * plainly
     return weights
 
 
@@ -135,16 +149,17 @@ def _reasons_of(
         parts = weights[phenomenon]
         leading = max(parts, key=lambda n: (parts[n], -n))
         meaning = meanings[leading]
-        text = (
-            UNLIKE
-            if meaning is None
-            else phenomenon.say(
-                _evidence(
-                    leading, meaning, parts, meanings, values[:, leading], values[row, leading], z[leading], n_channels
-                )
-            )
+        strength = strengths[phenomenon] / total
+        if meaning is None:
+            reasons.append(Reason(UNLIKE, columns[leading], strength, phenomenon.kinds, phenomenon.name))
+            continue
+        evidence = _evidence(
+            leading, meaning, parts, meanings, values[:, leading], values[row, leading], z[leading], n_channels
         )
-        reasons.append(Reason(text, columns[leading], strengths[phenomenon] / total, phenomenon.kinds))
+        said = phenomenon.say(evidence)
+        reasons.append(
+            Reason(said, columns[leading], strength, phenomenon.kinds, phenomenon.name, evidence.value, evidence.share)
+        )
     return reasons
 
 

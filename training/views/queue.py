@@ -11,13 +11,14 @@ from labeling.models import Defect, Experiment, ScoreRun
 from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.bands import Tile, views_of
-from labeling.services.image_facts import ImageFacts
 from labeling.views.access import requires
 from labeling.views.labels import OPENED_FROM_QUEUE, QUEUE_TILE_PX
-from training.queue import images_to_label, page_to_label
+from training.queue import Candidate, images_to_label, page_to_label
 from training.views.scoring import training_of
 
 BATCH = 20
+# Beyond so many of its plate an image stands out; a weaker word would only lead the eye.
+TELLING = 0.95
 
 
 @require_GET
@@ -36,7 +37,7 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
         raise BadValue(f"There is no channel number {view}.")
     context = training_of(experiment) | {
         "place": "queue",
-        "tiles": [(_tile(candidate.facts), candidate) for candidate in candidates],
+        "tiles": [(_tile(candidate), candidate) for candidate in candidates],
         "batch": BATCH,
         "views": views,
         "view": view,
@@ -48,6 +49,10 @@ def queue(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "training/queue.html", context)
 
 
-def _tile(facts: ImageFacts) -> Tile:
+def _tile(candidate: Candidate) -> Tile:
+    """With the plainest word against the image, unless it was drawn blindly: there nothing may lead the eye."""
+    facts = candidate.facts
     score = facts.isolation_score if facts.blended_score is None else facts.blended_score
-    return Tile(facts.image, score, facts.label, bool(facts.flagged))
+    telling = [reason for reason in facts.reasons if reason.share is None or reason.share >= TELLING]
+    reasons = () if candidate.is_random else telling[:1]
+    return Tile(facts.image, score, facts.label, bool(facts.flagged), reasons=reasons)

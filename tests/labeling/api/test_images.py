@@ -37,20 +37,21 @@ def test_an_image_tells_all_the_contract_names(as_scientist, address, experiment
         "verdict": None,
         "flagged": None,
         "reason": f"score {score:.4f}, no cutoff is saved yet",
+        "reasons": [],
         "problem": "",
         "thumbnail": f"/images/{image.pk}/thumbnail/v1/composite.jpg",
     }
 
 
-def test_the_list_takes_nine_queries_however_long_a_page_is(
+def test_the_list_takes_ten_queries_however_long_a_page_is(
     as_scientist, address, experiment, scientist, django_assert_num_queries
 ):
     save_cutoff_at(experiment, -0.55, by=scientist)
     label_images([NewLabel(image.pk, "good") for image in experiment.images.all()], by=scientist)
     as_scientist.get(f"{address}/images/?page_size=1")
     for size in (1, 12):
-        # Experiment, channels; runs of both kinds, cutoff; whether images or wells changed; images, labels.
-        with django_assert_num_queries(9):
+        # Experiment, channels; runs of both kinds, cutoff; whether images or wells changed; images, labels, reasons.
+        with django_assert_num_queries(10):
             as_scientist.get(f"{address}/images/?page_size={size}")
 
 

@@ -21,6 +21,7 @@ CALLS = {
     ("get", "experiments/{e}/images/"): Action.LOOK,
     ("get", "experiments/{e}/queue/"): Action.LOOK,
     ("post", "experiments/{e}/retrain/"): Action.RETRAIN,
+    ("post", "experiments/{e}/apply-model/"): Action.RETRAIN,
     ("get", "experiments/{e}/models/"): Action.LOOK,
     ("get", "models/{m}/"): Action.LOOK,
     ("post", "models/{m}/promote/"): Action.PROMOTE,

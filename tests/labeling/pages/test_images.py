@@ -77,7 +77,7 @@ def test_only_who_may_label_is_offered_to(image, as_scientist, as_data_scientist
 
 
 def test_the_drawer_costs_the_same_for_every_image(image, as_scientist, django_assert_max_num_queries):
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(22):
         as_scientist.get(f"/images/{image.pk}/", headers=HTMX)
 
 

@@ -107,7 +107,7 @@ def test_review_shows_what_sets_a_field_apart_where_there_is_no_picture(as_scien
 def test_review_without_pictures_costs_the_same_for_many_images(as_scientist, imported, django_assert_num_queries):
     as_scientist.get(f"/experiments/{imported.pk}/review/?percent=20")
     for percent in (10, 20):  # three bands with tiles
-        with django_assert_num_queries(22):
+        with django_assert_num_queries(23):
             as_scientist.get(f"/experiments/{imported.pk}/review/?percent={percent}")
 
 

@@ -131,5 +131,5 @@ def test_undo_without_scripts_tells_on_the_page(image, as_scientist):
 
 
 def test_a_label_costs_few_queries(image, as_scientist, django_assert_max_num_queries):
-    with django_assert_max_num_queries(27):
+    with django_assert_max_num_queries(28):
         label(as_scientist, image)

@@ -156,10 +156,11 @@ def test_the_page_costs_the_same_for_many_images(scientist, as_scientist, django
         experiment = make_scored_experiment(scientist, name=str(columns), plates=(str(columns),), columns=columns)
         save_cutoff_at(experiment, -0.5, by=scientist)
         review(as_scientist, experiment)  # a process reads the numbers of a run once
-        # Session, person, roles; experiment, channels, runs, models, cutoff; tiles, labels; scores, history, names.
-        with django_assert_num_queries(17):
+        # Session, person, roles; experiment, channels, runs, models, cutoff; tiles, labels, reasons; scores, history,
+        # names.
+        with django_assert_num_queries(18):
             review(as_scientist, experiment)
-        with django_assert_num_queries(12):  # no history
+        with django_assert_num_queries(13):  # no history
             review(as_scientist, experiment, headers=HTMX)
 
 
