@@ -183,6 +183,9 @@ class NewLabelSerializer(serializers.Serializer):
     defects = serializers.ListField(child=one_of(tuple(Defect.values), "defect"), default=list)
     note = serializers.CharField(default="", allow_blank=True, max_length=2000)
     from_queue = serializers.BooleanField(default=False, help_text="The queue asked for this image")
+    request_key = serializers.UUIDField(
+        default=None, allow_null=True, help_text="Made by you: the same key and image again store nothing twice"
+    )
 
 
 class LabelSerializer(serializers.ModelSerializer):
@@ -192,7 +195,19 @@ class LabelSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Label
-        fields = ("id", "image", "verdict", "defects", "note", "by", "by_name", "at", "content_hash", "undoes")
+        fields = (
+            "id",
+            "image",
+            "verdict",
+            "defects",
+            "note",
+            "by",
+            "by_name",
+            "at",
+            "content_hash",
+            "undoes",
+            "request_key",
+        )
 
 
 class UndoSerializer(serializers.Serializer):

@@ -89,6 +89,12 @@ class Label(models.Model):
     drawn_at_random = models.BooleanField(default=False, help_text="Asked for by the random share of the queue")
     # A verdict is about pixels: should the files come back under another name, it can be found again.
     content_hash = models.CharField(max_length=64, blank=True)
+    # A page resends what it got no answer to; the database stores it once.
+    request_key = models.UUIDField(null=True, help_text="Made where it was given; shared by labels given at once")
+
+    # Known only where it was just given: what it took the place of, and whether an earlier request had stored it.
+    replaces: Label | None = None
+    is_resent = False
 
     objects = LabelQuerySet.as_manager()
 
@@ -98,6 +104,11 @@ class Label(models.Model):
             models.CheckConstraint(condition=Q(verdict__in=Verdict.values), name="label_verdict_known"),
             models.CheckConstraint(condition=Q(defects=[]) | Q(verdict="bad"), name="label_defects_only_on_bad"),
             models.CheckConstraint(condition=Q(defects__contained_by=Defect.values), name="label_defects_known"),
+            models.UniqueConstraint(
+                fields=("request_key", "image"),
+                condition=Q(request_key__isnull=False),
+                name="label_once_per_request",
+            ),
         ]
         indexes = [
             models.Index(fields=("experiment", "image", "-id"), name="label_in_force"),

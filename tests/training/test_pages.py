@@ -25,6 +25,8 @@ ADDRESSES = {
     "queue": ("get", "experiment", Action.LOOK),
     "queue_label": ("post", "experiment", Action.LABEL),
     "undo_queue_label": ("post", "experiment", Action.LABEL),
+    "queue_label_many": ("post", "experiment", Action.LABEL),
+    "undo_queue_many": ("post", "experiment", Action.LABEL),
     "models": ("get", "experiment", Action.LOOK),
     "carry_cutoff": ("post", "experiment", Action.SET_CUTOFF),
     "sample": ("get", "sample", Action.LOOK),

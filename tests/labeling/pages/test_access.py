@@ -32,6 +32,9 @@ ADDRESSES = {
     "metric_vector": ("get", "run", Action.LOOK),
     "label": ("post", "experiment", Action.LABEL),
     "undo_label": ("post", "experiment", Action.LABEL),
+    "label_many": ("post", "experiment", Action.LABEL),
+    "undo_many": ("post", "experiment", Action.LABEL),
+    "images_of_well": ("get", "well", Action.LABEL),
     "qc_sets": ("get", "experiment", Action.LOOK),
     "draft_qc_set": ("post", "experiment", Action.DRAFT),
     "qc_set": ("get", "qc_set", Action.LOOK),
@@ -61,6 +64,7 @@ def world(experiment, signed):
         run=[signed.run_id],
         qc_set=[signed.pk],
         image=[image.pk],
+        well=[experiment.pk, image.well_id],
         plane=[image.pk, 0],
         picture=[image.pk, 1, "composite"],
     )
