@@ -44,6 +44,7 @@ urlpatterns = [
     path("experiments/<int:pk>/labels/undo/", labels.undo, name="undo_label"),
     path("experiments/<int:pk>/labels/many/", labels_at_once.label_many, name="label_many"),
     path("experiments/<int:pk>/labels/many/undo/", labels_at_once.undo_many, name="undo_many"),
+    path("experiments/<int:pk>/tiles/", labels_at_once.tiles, name="tiles"),
     path("experiments/<int:pk>/wells/<int:well>/images/", labels_at_once.images_of_well, name="images_of_well"),
     path("experiments/<int:pk>/qc-sets/", qc_sets.index, name="qc_sets"),
     path("experiments/<int:pk>/qc-sets/draft/", qc_sets.draft, name="draft_qc_set"),

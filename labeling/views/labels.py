@@ -30,8 +30,9 @@ def label(request: HttpRequest, pk: int, *, from_queue: bool = False) -> HttpRes
     check_person(request)
     image = _image(request, pk)
     labels = label_images([label_asked(request, image.pk, from_queue)], by=request.user, images=[image])
-    told = f"{image} is labelled {labels[0].verdict}."
-    return answer(request, image.experiment, [image.pk], told, also=overruled(request, labels), from_queue=from_queue)
+    others = overruled(request, labels)
+    told = f"{image} is labelled {labels[0].verdict}. {others}".strip()
+    return labelled_answer(request, image.experiment, [image.pk], told, beside=others, from_queue=from_queue)
 
 
 @require_POST
@@ -40,7 +41,9 @@ def undo(request: HttpRequest, pk: int, *, from_queue: bool = False) -> HttpResp
     check_person(request)
     image = _image(request, pk)
     undo_label(image, by=request.user, request_key=key_asked(request))
-    return answer(request, image.experiment, [image.pk], f"Your label of {image} is taken back.", from_queue=from_queue)
+    return labelled_answer(
+        request, image.experiment, [image.pk], f"Your label of {image} is taken back.", from_queue=from_queue
+    )
 
 
 def check_person(request: HttpRequest) -> None:
@@ -92,30 +95,41 @@ def overruled(request: HttpRequest, labels: Sequence[Label]) -> str:
     return f"{names} said {what} meanwhile. Your word is in force now; both stand in the history."
 
 
-def answer(
+def labelled_answer(
     request: HttpRequest,
     experiment: Experiment,
     image_ids: Sequence[int],
     told: str,
     *,
-    also: str = "",
+    beside: str = "",
     from_queue: bool,
 ) -> HttpResponse:
-    """The tiles that changed for the script; without it, back to the page the form was on."""
+    """The tiles that changed for the script, with what is said beside them; without it, back to the form's page."""
     if request.headers.get("X-Requested-With") != "fetch":
         back = request.headers.get("Referer", "")
-        messages.success(request, f"{told} {also}".strip())
+        messages.success(request, told)
         if url_has_allowed_host_and_scheme(back, {request.get_host()}):
             return redirect(back)
         return redirect("review", experiment.pk)
+    return tiles_answer(request, experiment, image_ids, told=beside, from_queue=from_queue)
+
+
+def tiles_answer(
+    request: HttpRequest,
+    experiment: Experiment,
+    image_ids: Sequence[int],
+    *,
+    told: str = "",
+    from_queue: bool = False,
+) -> HttpResponse:
+    """Tiles as they are now, one after another, and a sentence."""
     tiles = tiles_of(experiment, image_ids)
     return render(
         request,
         "labeling/_labelled.html",
         {
             "tiles": describe_tiles([tiles[pk] for pk in image_ids], experiment),
-            # One label shows by itself; of many it is said how many they were.
-            "told": also or (told if len(image_ids) > 1 else ""),
+            "told": told,
             "experiment": experiment,
             # The next verdict on this tile comes from the queue, too.
             "label_address": reverse("queue_label", args=[experiment.pk]) if from_queue else "",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET, require_POST
 
 from labeling.models import Experiment, Image, Well
 from labeling.problems import BadValue
 from labeling.roles import Action
-from labeling.services.labels_at_once import label_at_once, undo_at_once
+from labeling.services.labels_at_once import MOST_AT_ONCE, label_at_once, undo_at_once
 from labeling.views.access import requires
 from labeling.views.asked import well_asked
-from labeling.views.labels import answer, check_person, key_asked, label_asked, overruled
+from labeling.views.labels import check_person, key_asked, label_asked, labelled_answer, overruled, tiles_answer
 
 LONGEST_ID = 18  # digits; more do not fit the database's numbers
 
@@ -23,15 +23,16 @@ def label_many(request: HttpRequest, pk: int, *, from_queue: bool = False) -> Ht
     """`images` as numbers with commas or ticked boxes, or a `well`; `confirmed` is how many the person agreed to."""
     check_person(request)
     experiment = get_object_or_404(Experiment, pk=pk)
-    image_ids, where = _images_asked(request, experiment)
+    image_ids, where = _images_asked(request.POST, experiment)
     confirmed = request.POST.get("confirmed", "").strip()
     if not confirmed.isdecimal():
         raise BadValue("Say how many images are ticked, so that none is labelled by mistake.")
     new = label_asked(request, 0, from_queue)
     labels = label_at_once(experiment, image_ids, new, confirmed=int(confirmed), by=request.user)
-    told = f"{_images(len(labels))}{where} labelled {new.verdict}{_with(new.defects)}."
+    told = f"{_images(len(labels))}{where} labelled {new.verdict}{_with(new.defects)}. "
+    told = (told + overruled(request, labels)).strip()
     ids = [label.image_id for label in labels]
-    return answer(request, experiment, ids, told, also=overruled(request, labels), from_queue=from_queue)
+    return labelled_answer(request, experiment, ids, told, beside=told, from_queue=from_queue)
 
 
 @require_POST
@@ -49,7 +50,17 @@ def undo_many(request: HttpRequest, pk: int, *, from_queue: bool = False) -> Htt
         told += f" Left as they are: {_images(taken.n_left)} labelled again or taken back since."
     # Copies on images of the same content may be in another experiment.
     ids = [label.image_id for label in taken.labels if label.experiment_id == experiment.pk]
-    return answer(request, experiment, ids, told, from_queue=from_queue)
+    return labelled_answer(request, experiment, ids, told, beside=told, from_queue=from_queue)
+
+
+@require_GET
+@requires(Action.LOOK)
+def tiles(request: HttpRequest, pk: int) -> HttpResponse:
+    """`images` as they are now, for a page that learnt that somebody else spoke."""
+    experiment = get_object_or_404(Experiment, pk=pk)
+    image_ids, _ = _images_asked(request.GET, experiment)
+    here = experiment.images.filter(pk__in=image_ids[:MOST_AT_ONCE]).values_list("pk", flat=True)
+    return tiles_answer(request, experiment, list(here))
 
 
 @require_GET
@@ -61,12 +72,12 @@ def images_of_well(request: HttpRequest, pk: int, well: int) -> JsonResponse:
     return JsonResponse({"name": found.name, "images": {image.pk: image.place for image in images}})
 
 
-def _images_asked(request: HttpRequest, experiment: Experiment) -> tuple[list[int], str]:
+def _images_asked(asked: QueryDict, experiment: Experiment) -> tuple[list[int], str]:
     """The images meant, and words for where they are when it is a well."""
-    if request.POST.get("well"):
-        well: Well = well_asked(experiment, request.POST["well"])
+    if asked.get("well"):
+        well: Well = well_asked(experiment, asked["well"])
         return list(well.images.values_list("pk", flat=True)), f" of well {well.name}"
-    texts = ",".join(request.POST.getlist("images")).split(",")
+    texts = ",".join(asked.getlist("images")).split(",")
     if not all(text.isdecimal() and len(text) <= LONGEST_ID for text in texts):
         raise BadValue("Tick the images that are meant.")
     return [int(text) for text in texts], ""

@@ -84,10 +84,9 @@ document.addEventListener("DOMContentLoaded", () => {
 
   document.addEventListener("cellqc:saved", ({ detail: { entry, html } }) => {
     if (!isOfThisPage(entry)) return;
-    const template = document.createElement("template");
-    template.innerHTML = html;
-    for (const fresh of template.content.querySelectorAll(".tile")) replace(fresh);
-    const told = template.content.querySelector(".told")?.textContent;
+    const answer = fragmentOf(html);
+    answer.querySelectorAll(".tile").forEach(replace);
+    const told = answer.querySelector(".told")?.textContent;
     const undoable = done.some(({ key }) => key === entry.key);
     if (told) cellqc.tell(told, undoable ? { title: "Undo", key: "z", act: () => undo(entry.key) } : { title: "OK", act: hideToast });
     if (drawer && !drawer.hidden && drawer.querySelector(".image")?.dataset.image in entry.images) {
@@ -100,11 +99,26 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("cellqc:refused", ({ detail: { entry } }) => {
     const given = done.findIndex(({ key }) => key === entry.key);
     if (given >= 0) done.splice(given, 1);
-    for (const image of Object.keys(entry.images)) {
-      if (cellqc.sending.waitsFor(image)) continue;
-      tilesOf(image).forEach(showSaved);
-    }
+    const images = Object.keys(entry.images).filter((image) => !cellqc.sending.waitsFor(image));
+    for (const image of images) tilesOf(image).forEach(showSaved);
+    if (!entry.address.includes("/verdicts/")) refresh(images);  // perhaps somebody else spoke meanwhile
   });
+
+  // Brings tiles as they are now.
+  async function refresh(images) {
+    const address = labelAddress()?.replace(/(queue\/)?labels\/$/, "tiles/");
+    if (!address || !images.length) return;
+    try {
+      const answer = await fetch(`${address}?images=${images.join(",")}`, { headers: { "X-Requested-With": "fetch" } });
+      if (answer.ok) fragmentOf(await answer.text()).querySelectorAll(".tile").forEach(replace);
+    } catch { /* the next page shows them */ }
+  }
+
+  function fragmentOf(html) {
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    return template.content;
+  }
 
   function showSaved(tile) {
     tile.classList.remove("is-saving");
@@ -139,9 +153,8 @@ document.addEventListener("DOMContentLoaded", () => {
   function showAllWaiting() { cellqc.sending.waiting().filter(isOfThisPage).forEach(showWaiting); }
   document.addEventListener("htmx:afterSettle", showAllWaiting);
   document.addEventListener("cellqc:sent-elsewhere", () => {
-    for (const tile of document.querySelectorAll(".is-saving")) {
-      if (!cellqc.sending.waitsFor(tile.dataset.image)) { tile.classList.remove("is-saving"); delete tile.dataset.saved; }
-    }
+    const images = [...document.querySelectorAll(".is-saving")].map((tile) => tile.dataset.image);
+    refresh(images.filter((image) => !cellqc.sending.waitsFor(image)));
   });
   showAllWaiting();
 

@@ -34,6 +34,7 @@ ADDRESSES = {
     "undo_label": ("post", "experiment", Action.LABEL),
     "label_many": ("post", "experiment", Action.LABEL),
     "undo_many": ("post", "experiment", Action.LABEL),
+    "tiles": ("get", "experiment", Action.LOOK),
     "images_of_well": ("get", "well", Action.LABEL),
     "qc_sets": ("get", "experiment", Action.LOOK),
     "draft_qc_set": ("post", "experiment", Action.DRAFT),

@@ -139,3 +139,11 @@ def test_many_tiles_cost_as_many_queries_as_two(base, ids, as_scientist, django_
         # force, channels
         with django_assert_num_queries(20):
             give(as_scientist, base, ids[:n])
+
+
+def test_tiles_are_shown_as_they_are_now(experiment, ids, scientist, as_data_scientist):
+    strange = make_experiment(scientist, name="Other", plates=("9",)).images.first().pk
+    label_images([NewLabel(ids[1], "good")], by=scientist)
+    shown = text_of(as_data_scientist.get(f"/experiments/{experiment.pk}/tiles/?images={ids[0]},{ids[1]},{strange}"))
+    assert (shown.count("<figure"), shown.count("is-good")) == (2, 1)
+    assert as_data_scientist.get(f"/experiments/{experiment.pk}/tiles/?images=x").status_code == 400
