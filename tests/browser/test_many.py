@@ -271,6 +271,6 @@ def test_without_scripts_boxes_are_ticked_and_counted(browser, live_server, scie
     page.get_by_label("Images ticked").fill("3")
     page.screenshot(path=SCREENSHOTS / "many-plain.png", full_page=True)
     page.locator("#many").get_by_role("button", name="Bad").click()
-    expect(page.locator(".message")).to_contain_text("3 images labelled bad.")
+    expect(page.locator(".message")).to_contain_text("3 images labelled bad.", timeout=15_000)
     assert Label.objects.count() == 3
     context.close()
