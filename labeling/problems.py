@@ -13,6 +13,10 @@ class NotAllowed(Problem):
     """The person may not do this (403)."""
 
 
+class WrongPerson(Problem):
+    """What is sent is somebody else's: two people share a browser (401)."""
+
+
 class Conflict(Problem):
     """Things changed meanwhile, or it is not the moment for this (409)."""
 
@@ -21,7 +25,7 @@ class Unavailable(Problem):
     """Something this installation needs does not answer; the same may work later (503)."""
 
 
-STATUS = {BadValue: 400, NotAllowed: 403, Conflict: 409, Unavailable: 503}
+STATUS = {BadValue: 400, WrongPerson: 401, NotAllowed: 403, Conflict: 409, Unavailable: 503}
 
 
 def status_of(problem: Problem) -> int:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.views import labels
+from labeling.views import labels, labels_at_once
 from training.views import earlier, models, queue, samples, scoring
 
 urlpatterns = [
@@ -12,6 +12,18 @@ urlpatterns = [
     path("experiments/<int:pk>/queue/", queue.queue, name="queue"),
     path("experiments/<int:pk>/queue/labels/", labels.label, {"from_queue": True}, name="queue_label"),
     path("experiments/<int:pk>/queue/labels/undo/", labels.undo, {"from_queue": True}, name="undo_queue_label"),
+    path(
+        "experiments/<int:pk>/queue/labels/many/",
+        labels_at_once.label_many,
+        {"from_queue": True},
+        name="queue_label_many",
+    ),
+    path(
+        "experiments/<int:pk>/queue/labels/many/undo/",
+        labels_at_once.undo_many,
+        {"from_queue": True},
+        name="undo_queue_many",
+    ),
     path("experiments/<int:pk>/models/", models.index, name="models"),
     path("experiments/<int:pk>/models/earlier/", earlier.earlier, name="earlier_models"),
     path("experiments/<int:pk>/models/compare/", earlier.compare, name="compare_models"),

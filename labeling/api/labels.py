@@ -41,16 +41,17 @@ class LabelViewSet(GenericViewSet):
 
     @extend_schema(
         request=_one_or_many("OneOrManyNewLabels", NewLabelSerializer),
-        responses={201: _one_or_many("OneOrManyLabels", LabelSerializer)},
+        responses=dict.fromkeys((200, 201), _one_or_many("OneOrManyLabels", LabelSerializer)),
     )
     def create(self, request: Request) -> Response:
-        """One label or a list: the whole list or nothing."""
+        """One label or a list: the whole list or nothing. Sent again with its request keys: 200 and what is stored."""
         many = isinstance(request.data, list)
         given = NewLabelSerializer(data=_checked_list(request.data) if many else [request.data], many=True)
         given.is_valid(raise_exception=True)
         labels = label_images([_new_label(entry) for entry in given.validated_data], by=request.user)
         shown = LabelSerializer(labels if many else labels[0], many=many)
-        return Response(shown.data, status=status.HTTP_201_CREATED)
+        is_resent = all(label.is_resent for label in labels)
+        return Response(shown.data, status=status.HTTP_200_OK if is_resent else status.HTTP_201_CREATED)
 
     @extend_schema(request=UndoSerializer, responses=UndoneSerializer)
     def undo(self, request: Request) -> Response:
@@ -70,5 +71,10 @@ def _checked_list(labels: list) -> list:
 
 def _new_label(entry: dict) -> NewLabel:
     return NewLabel(
-        entry["image"], entry["verdict"], tuple(entry["defects"]), entry["note"], from_queue=entry["from_queue"]
+        entry["image"],
+        entry["verdict"],
+        tuple(entry["defects"]),
+        entry["note"],
+        from_queue=entry["from_queue"],
+        request_key=entry["request_key"],
     )

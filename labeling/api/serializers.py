@@ -195,6 +195,9 @@ class NewLabelSerializer(serializers.Serializer):
     defects = serializers.ListField(child=one_of(tuple(Defect.values), "defect"), default=list)
     note = serializers.CharField(default="", allow_blank=True, max_length=2000)
     from_queue = serializers.BooleanField(default=False, help_text="The queue asked for this image")
+    request_key = serializers.UUIDField(
+        default=None, allow_null=True, help_text="Made by you: the same key and image again store nothing twice"
+    )
 
 
 class LabelSerializer(serializers.ModelSerializer):
@@ -216,6 +219,7 @@ class LabelSerializer(serializers.ModelSerializer):
             "content_hash",
             "undoes",
             "repeats",
+            "request_key",
         )
 
 

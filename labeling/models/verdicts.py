@@ -110,6 +110,12 @@ class Label(models.Model):
     drawn_at_random = models.BooleanField(default=False, help_text="Asked for by the random share of the queue")
     # A verdict is about pixels: should the files come back under another name, it can be found again.
     content_hash = models.CharField(max_length=64, blank=True)
+    # A page resends what it got no answer to; the database stores it once.
+    request_key = models.UUIDField(null=True, help_text="Made where it was given; shared by labels given at once")
+
+    # Known only where it was just given: what it took the place of, and whether an earlier request had stored it.
+    replaces: Label | None = None
+    is_resent = False
 
     objects = LabelQuerySet.as_manager()
 
@@ -123,6 +129,11 @@ class Label(models.Model):
                 condition=Q(repeats__isnull=True)
                 | Q(undoes__isnull=True, carried_from__isnull=True, verdict__in=("good", "bad", "unsure")),
                 name="label_repeat_is_a_verdict",
+            ),
+            models.UniqueConstraint(
+                fields=("request_key", "image"),
+                condition=Q(request_key__isnull=False),
+                name="label_once_per_request",
             ),
         ]
         indexes = [

@@ -43,7 +43,7 @@ def record(
     return record_all([Entry(action, subject, old, new, reason)], by=by)[0]
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)  # an event that cannot be written takes its change with it
 def record_all(entries: Iterable[Entry], *, by: User | None) -> list[AuditEvent]:
     """Write many events at once; call it last in a transaction, it makes other writers wait."""
     with connection.cursor() as cursor:

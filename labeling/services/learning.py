@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
-from labeling.models import Experiment, Job, Label, LabelQueue, ModelVersion, ScoreRun, User, Verdict
+from labeling.models import Experiment, Job, Label, LabelQueue, ModelVersion, QueueEntry, ScoreRun, User, Verdict
 from labeling.problems import Conflict
 from labeling.services.jobs import start_job
 
@@ -28,15 +29,34 @@ def n_new_labels(experiment: Experiment) -> int:
 
     Undoing is no label, and a blind repeat that says the same again teaches nothing.
     """
-    labels = Label.objects.filter(experiment=experiment, verdict__in=TEACHING, undoes__isnull=True).filter(
+    return _n_new_labels(_standing_of(experiment))
+
+
+def _standing_of(experiment: Experiment) -> Experiment:
+    """The experiment with what decides on a training, in one query: every label asks.
+
+    `learnt_label` and `learnt_at` say what the last training took, `is_queued` that one waits, `queue` the newest.
+    """
+    of_it = {"experiment": OuterRef("pk")}
+    trainings = Job.objects.filter(**of_it, kind=Job.Kind.RETRAIN)
+    versions = ModelVersion.objects.filter(**of_it).order_by("-number")
+    return Experiment.objects.annotate(
+        is_scored=Exists(ScoreRun.objects.filter(**of_it)),
+        is_queued=Exists(trainings.filter(state=Job.State.QUEUED)),
+        learnt_label=Subquery(versions.values("last_label_id")[:1]),
+        learnt_at=Subquery(trainings.order_by("-id").values(began=Coalesce("started_at", "requested_at"))[:1]),
+        queue=Subquery(LabelQueue.objects.filter(**of_it).order_by("-id").values("pk")[:1]),
+    ).get(pk=experiment.pk)
+
+
+def _n_new_labels(standing: Experiment) -> int:
+    labels = Label.objects.filter(experiment=standing, verdict__in=TEACHING, undoes__isnull=True).filter(
         Q(repeats__isnull=True) | ~Q(repeats__verdict=F("verdict"))
     )
-    newest = ModelVersion.objects.filter(experiment=experiment).order_by("-number").only("last_label_id").first()
-    if newest and newest.last_label_id:
-        labels = labels.filter(pk__gt=newest.last_label_id)
-    job = experiment.jobs.filter(kind=Job.Kind.RETRAIN).order_by("-id").first()
-    if job:
-        labels = labels.filter(at__gt=job.started_at or job.requested_at)
+    if standing.learnt_label:
+        labels = labels.filter(pk__gt=standing.learnt_label)
+    if standing.learnt_at:
+        labels = labels.filter(at__gt=standing.learnt_at)
     return labels.count()
 
 
@@ -60,19 +80,21 @@ def retrain_after_scoring(experiment: Experiment, *, by: User) -> None:
 
 
 def _is_due(experiment: Experiment) -> bool:
-    if experiment.jobs.filter(kind=Job.Kind.RETRAIN, state=Job.State.QUEUED).exists():
+    standing = _standing_of(experiment)
+    if standing.is_queued or not standing.is_scored:
         return False
-    enough = n_new_labels(experiment) >= settings.RETRAIN_AFTER or _is_queue_low(experiment)
-    return enough and ScoreRun.objects.filter(experiment=experiment).exists()
+    return _n_new_labels(standing) >= settings.RETRAIN_AFTER or _is_queue_low(standing)
 
 
-def _is_queue_low(experiment: Experiment) -> bool:
+def _is_queue_low(standing: Experiment) -> bool:
     """Whether the newest queue runs out while there are images it never held.
 
     A list that was short from the start is not renewed with every label: half of it has to be used up.
     """
-    queue = LabelQueue.objects.filter(experiment=experiment).first()
-    if queue is None or queue.entries.unlabelled().count() >= min(QUEUE_LOW, queue.entries.count() / 2):
+    if standing.queue is None:
         return False
-    n_left = experiment.images.count() - Label.objects.filter(experiment=experiment).current().count()
+    entries = QueueEntry.objects.filter(queue=standing.queue)
+    if entries.unlabelled().count() >= min(QUEUE_LOW, entries.count() / 2):
+        return False
+    n_left = standing.images.count() - Label.objects.filter(experiment=standing).current().count()
     return n_left > 2 * QUEUE_LOW

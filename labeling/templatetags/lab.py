@@ -9,7 +9,7 @@ from typing import Any
 from django import template
 from django.urls import reverse
 
-from labeling.models import Cutoff, Image, Job
+from labeling.models import Cutoff, Defect, Image, Job
 from labeling.services.cutoffs import CutoffChoice
 from labeling.services.jobs import rate_per_s, seconds_left
 from labeling.services.rules import conditions_of
@@ -87,6 +87,12 @@ def pace(job: Job) -> str:
 def thumbnail_url(image: Image, display_version: int, view: str, contrast: str = "common") -> str:
     name = "own_thumbnail" if contrast == "own" else "thumbnail"
     return reverse(name, args=[image.pk, display_version, view])
+
+
+@register.simple_tag
+def defect_choices() -> list[tuple[str, str]]:
+    """(value, title) of each defect, in the order of the keys."""
+    return Defect.choices
 
 
 @register.simple_tag(takes_context=True)

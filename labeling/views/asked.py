@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, QueryDict
+from django.shortcuts import get_object_or_404
 from django.utils.http import urlencode
 
-from labeling.models import Cutoff, Defect, Experiment, ScoreKind, ScoreRun, User
+from labeling.models import Cutoff, Defect, Experiment, ScoreKind, ScoreRun, User, Well
 from labeling.problems import BadValue
 from labeling.services.bands import Axis, views_of
 from labeling.services.cutoffs import (
@@ -79,6 +80,13 @@ def axis_of(run: ScoreRun, asked: QueryDict, choice: CutoffChoice) -> Axis:
     check_metric(run, column, unit)
     of_axis = (one for one in choice.conditions if (one.unit, one.column) == axis)
     return Axis(run, next(of_axis, Condition(column, unit, None, None)))
+
+
+def well_asked(experiment: Experiment, text: str) -> Well:
+    """The well of that id, with its plate."""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise BadValue(f"There is no well {text!r}.")
+    return get_object_or_404(Well.objects.select_related("plate"), pk=text, plate__experiment=experiment)
 
 
 def tile_frame(request: HttpRequest, experiment: Experiment) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -12,8 +13,8 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from labeling.models import Experiment, Image, Label
-from labeling.problems import BadValue
+from labeling.models import Experiment, Image, Label, User
+from labeling.problems import BadValue, WrongPerson
 from labeling.roles import Action
 from labeling.services.bands import Tile, views_of
 from labeling.services.image_facts import basis_of, facts_of_page, with_scores
@@ -30,58 +31,154 @@ OPENED_FROM_QUEUE = "from=queue"
 @require_POST
 @requires(Action.LABEL)
 def label(request: HttpRequest, pk: int, *, from_queue: bool = False) -> HttpResponse:
+    check_person(request)
     image = _image(request, pk)
-    new = NewLabel(
-        image.pk,
-        request.POST.get("verdict", ""),
-        tuple(request.POST.getlist("defects")),
-        request.POST.get("note", "").strip(),
-        from_queue=from_queue,
-        is_blind=from_queue,
-    )
-    label_images([new], by=request.user)
-    return _answer(request, image, from_queue=from_queue)
+    new = replace(label_asked(request, image.pk, from_queue), is_blind=from_queue)
+    labels = label_images([new], by=request.user, images=[image])
+    others = overruled(request, labels)
+    told = f"{image} is labelled {labels[0].verdict}. {others}".strip()
+    return labelled_answer(request, image.experiment, [image.pk], told, beside=others, from_queue=from_queue)
 
 
 @require_POST
 @requires(Action.LABEL)
 def undo(request: HttpRequest, pk: int, *, from_queue: bool = False) -> HttpResponse:
+    check_person(request)
     image = _image(request, pk)
-    undo_label(image, by=request.user)
-    return _answer(request, image, from_queue=from_queue)
+    undo_label(image, by=request.user, request_key=key_asked(request))
+    return labelled_answer(
+        request, image.experiment, [image.pk], f"Your label of {image} is taken back.", from_queue=from_queue
+    )
+
+
+def check_person(request: HttpRequest) -> None:
+    """Labels that waited in a browser are those of who gave them, whoever is logged in there now."""
+    person = request.POST.get("person", request.user.username)
+    if person != request.user.username:
+        raise WrongPerson(
+            f"This is {person}'s, but {request.user.username} is logged in. Log in as {person} to save it."
+        )
+
+
+def key_asked(request: HttpRequest, name: str = "request_key") -> UUID | None:
+    """The key a script made for what it sends, so that it is stored once however often it is sent."""
+    text = request.POST.get(name)
+    if not text:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadValue(f"{text!r} is no request key; reload the page.") from None
+
+
+def label_asked(request: HttpRequest, image_id: int, from_queue: bool) -> NewLabel:
+    return NewLabel(
+        image_id,
+        request.POST.get("verdict", ""),
+        tuple(request.POST.getlist("defects")),
+        request.POST.get("note", "").strip(),
+        from_queue=from_queue,
+        request_key=key_asked(request),
+    )
+
+
+def overruled(request: HttpRequest, labels: Sequence[Label]) -> str:
+    """A sentence on others' verdicts that came in since the person saw the images; `seen` are the labels shown."""
+    if "seen" not in request.POST:
+        return ""
+    seen = set(request.POST["seen"].split(","))
+    others = [
+        one
+        for label in labels
+        if (one := label.replaces) and one.by_id != label.by_id and one.verdict != label.verdict
+        if str(one.pk) not in seen
+    ]
+    if not others:
+        return ""
+    names = ", ".join(sorted({str(one.by) for one in others}))
+    what = f"{others[0].verdict} of {labels[0].image}" if len(labels) == 1 else f"otherwise of {len(others):,} of them"
+    return f"{names} said {what} meanwhile. Your word is in force now; both stand in the history."
+
+
+def labelled_answer(
+    request: HttpRequest,
+    experiment: Experiment,
+    image_ids: Sequence[int],
+    told: str,
+    *,
+    beside: str = "",
+    from_queue: bool,
+) -> HttpResponse:
+    """The tiles that changed for the script, with what is said beside them; without it, back to the form's page."""
+    if request.headers.get("X-Requested-With") != "fetch":
+        back = request.headers.get("Referer", "")
+        messages.success(request, told)
+        if url_has_allowed_host_and_scheme(back, {request.get_host()}):
+            return redirect(back)
+        return redirect("review", experiment.pk)
+    return tiles_answer(request, experiment, image_ids, told=beside, from_queue=from_queue)
+
+
+def tiles_answer(
+    request: HttpRequest,
+    experiment: Experiment,
+    image_ids: Sequence[int],
+    *,
+    told: str = "",
+    from_queue: bool = False,
+) -> HttpResponse:
+    """Tiles as they are now, one after another, and a sentence."""
+    tiles = tiles_of(experiment, image_ids)
+    shown = [_as_asked(tiles[pk], request.user) if from_queue else tiles[pk] for pk in image_ids]
+    return render(
+        request,
+        "labeling/_labelled.html",
+        {
+            "tiles": describe_tiles(shown, experiment),
+            "told": told,
+            "experiment": experiment,
+            # The next verdict on this tile comes from the queue, too.
+            "label_address": reverse("queue_label", args=[experiment.pk]) if from_queue else "",
+            "opened_from": OPENED_FROM_QUEUE if from_queue else "",
+            "view": _view(request, experiment),
+            "size": QUEUE_TILE_PX if from_queue else request.user.tile_size,
+        },
+    )
+
+
+def _as_asked(tile: Tile, person: User) -> Tile:
+    """Without the verdict where an undo brought back the one that a blind repeat asks for again."""
+    is_blind = tile.label and tile.label.undoes_id and is_to_repeat(tile.image, person)
+    return replace(tile, label=None) if is_blind else tile
+
+
+def tile_of(image: Image) -> Tile:
+    """The image with its label, the score that decides on it, and its side of the saved rule."""
+    return tiles_of(image.experiment, [image.pk])[image.pk]
+
+
+def tiles_of(experiment: Experiment, image_ids: Sequence[int]) -> dict[int, Tile]:
+    """The tiles of a few images by id, with as many queries for all of them together as for one."""
+    basis = basis_of(experiment)
+    scored = with_scores(Image.objects.with_place().filter(pk__in=image_ids), basis)
+    return {
+        facts.image.pk: Tile(
+            facts.image,
+            getattr(facts.image, basis.score_field),
+            facts.label,
+            facts.flagged,
+            reasons=facts.reasons,
+        )
+        for facts in facts_of_page(list(scored), basis)
+    }
 
 
 def _image(request: HttpRequest, experiment_id: int) -> Image:
     image_id = request.POST.get("image", "")
     if not image_id.isdecimal():
         raise BadValue("Say which image is meant.")
-    return get_object_or_404(Image.objects.with_place(), pk=image_id, experiment=experiment_id)
-
-
-def _answer(request: HttpRequest, image: Image, *, from_queue: bool) -> HttpResponse:
-    """The tile for the script; without it, back to the page the form was on."""
-    if request.headers.get("X-Requested-With") != "fetch":
-        back = request.headers.get("Referer", "")
-        messages.success(request, f"{image} is labelled.")
-        if url_has_allowed_host_and_scheme(back, {request.get_host()}):
-            return redirect(back)
-        return redirect("review", image.experiment_id)
-    tile = tile_of(image)
-    if from_queue and tile.label and tile.label.undoes_id and is_to_repeat(image, request.user):
-        tile = replace(tile, label=None)
-    return render(
-        request,
-        "labeling/_tile.html",
-        {
-            "tile": describe_tiles([tile], image.experiment)[0],
-            "experiment": image.experiment,
-            # The next verdict on this tile comes from the queue, too.
-            "label_address": reverse("queue_label", args=[image.experiment_id]) if from_queue else "",
-            "opened_from": OPENED_FROM_QUEUE if from_queue else "",
-            "view": _view(request, image.experiment),
-            "size": QUEUE_TILE_PX if from_queue else request.user.tile_size,
-        },
-    )
+    images = Image.objects.with_place().select_related("experiment")
+    return get_object_or_404(images, pk=image_id, experiment=experiment_id)
 
 
 def _view(request: HttpRequest, experiment: Experiment) -> str:
@@ -102,25 +199,4 @@ def what_was_said(request: HttpRequest, image: Image) -> dict[str, object]:
         "history": history.none() if is_blind else history,
         "opened_from": OPENED_FROM_QUEUE,
         "label_address": reverse("queue_label", args=[image.experiment_id]),
-    }
-
-
-def tile_of(image: Image) -> Tile:
-    """The image with its label, the score that decides on it, and its side of the saved rule."""
-    return tiles_of(image.experiment, [image])[image.pk]
-
-
-def tiles_of(experiment: Experiment, images: Sequence[Image]) -> dict[int, Tile]:
-    """The tiles of a few images by id, with as many queries for all of them together as for one."""
-    basis = basis_of(experiment)
-    scored = with_scores(Image.objects.with_place().filter(pk__in=[image.pk for image in images]), basis)
-    return {
-        facts.image.pk: Tile(
-            facts.image,
-            getattr(facts.image, basis.score_field),
-            facts.label,
-            facts.flagged,
-            reasons=facts.reasons,
-        )
-        for facts in facts_of_page(list(scored), basis)
     }

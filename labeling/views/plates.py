@@ -10,7 +10,6 @@ from django.views.decorators.http import require_GET
 
 from imaging.wells import WellPosition, row_letters
 from labeling.models import Experiment, Image, Label, Score, Well
-from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.bands import Tile, views_of
 from labeling.services.image_facts import Basis, basis_of
@@ -19,6 +18,7 @@ from labeling.services.metric_sets import current_metric_set
 from labeling.services.plate_map import CONTROL_CLASS, PlateMap, class_in, losses_by_cutoff, map_of
 from labeling.services.well_colours import colour_wells, colourings_of
 from labeling.views.access import requires
+from labeling.views.asked import well_asked
 
 MOST_FIELDS = 120
 
@@ -52,9 +52,9 @@ def _fields(
     request: HttpRequest, experiment: Experiment, basis: Basis, plate_map: PlateMap | None
 ) -> dict[str, object]:
     """The fields of one well (`well`), or of all wells of a class (`field` and `value`), the worst first."""
-    title, wells, elsewhere = "", [], []
+    title, wells, well, elsewhere = "", [], None, []
     if request.GET.get("well"):
-        well = _well(experiment, request.GET["well"])
+        well = well_asked(experiment, request.GET["well"])
         title, wells = f"Plate {well.plate.barcode}, well {well.name}", [well.pk]
         elsewhere = _galleries_of(well)
     elif request.GET.get("field") and plate_map is not None:
@@ -66,6 +66,7 @@ def _fields(
         "marked": set(wells),
         "fields_title": title,
         "elsewhere": [(words, urlencode(wanted.as_query(), doseq=True)) for words, wanted in elsewhere],
+        "well": well,
         "n_fields": Image.objects.filter(well__in=wells).count() if wells else 0,
         "tiles": _worst_tiles(wells, basis) if wells else [],
         "view": views_of(list(experiment.channels.all()))[0][0],
@@ -84,12 +85,6 @@ def _galleries_of(well: Well) -> list[tuple[str, ImageFilter]]:
         (f"column {well.column}", ImageFilter(plate=plate, column=(well.column,))),
         *((f"all {name} {value}", ImageFilter(treatment=(WellClass(name, value),))) for name, value in held),
     ]
-
-
-def _well(experiment: Experiment, text: str) -> Well:
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise BadValue(f"There is no well {text!r}.")
-    return get_object_or_404(Well.objects.select_related("plate"), pk=text, plate__experiment=experiment)
 
 
 def _worst_tiles(wells: list[int], basis: Basis) -> list[Tile]:

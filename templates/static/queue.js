@@ -12,9 +12,8 @@ document.addEventListener("DOMContentLoaded", () => {
     if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
     const tile = document.activeElement?.closest?.(".queue .tile");
     tile?.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
-    tell();
   });
-  document.addEventListener("click", (event) => { if (event.target.closest(".verdicts button")) tell(); });
+  document.addEventListener("cellqc:shown", tell);
 
   function tell() {
     const left = tiles().filter((tile) => !tile.dataset.verdict).length;

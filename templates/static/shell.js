@@ -6,13 +6,41 @@ const cellqc = {
     return JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRFToken"];
   },
 
-  // A sentence at the foot of the page that goes away by itself.
-  tell(sentence) {
+  // Who is logged in here; empty on the page that asks.
+  get person() { return document.body.dataset.person ?? ""; },
+
+  // A sentence at the foot of the page that goes away by itself. `offer` is a button beside it: {title, key, act};
+  // with one the sentence is good news, without one it is a problem.
+  tell(sentence, offer) {
     const toast = document.getElementById("toast");
     toast.textContent = sentence;
+    toast.classList.toggle("is-news", Boolean(offer));
+    if (offer) toast.append(" ", cellqc.button(offer.title, offer.act, offer.key));
     toast.hidden = false;
     clearTimeout(cellqc.telling);
     cellqc.telling = setTimeout(() => { toast.hidden = true; }, 8000);
+  },
+
+  button(title, act, key) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = title;
+    if (key) {
+      const cap = document.createElement("kbd");
+      cap.textContent = key;
+      button.append(" ", cap);
+    }
+    button.addEventListener("click", act);
+    return button;
+  },
+
+  // A UUID, also where the page comes over plain HTTP and crypto.randomUUID is missing.
+  uuid() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
   },
 
   // Counts with thin spaces, scores with a true minus: as the server writes them.

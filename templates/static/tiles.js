@@ -1,19 +1,20 @@
-// Label images by click or key, look closer, and lose nothing when the connection drops.
+// Label images by click or key, one or all that are selected, and look closer. sending.js takes the verdicts from here.
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
   const MARKS = { good: "✓", bad: "✕", unsure: "?" };
   const DEFECTS = ["debris", "fibre", "dried", "bubble", "blur", "saturated", "empty", "uneven light", "other"];
-  const RETRY_MS = 2000;
+  // What a tile keeps when it is swapped: its picture does not flicker, and its next verdict goes where the page says.
+  const OF_THE_PAGE = [".tile-picture", ".tile-score", ".verdicts"];
   const drawer = document.getElementById("drawer");
-  const unsaved = document.getElementById("unsaved");
-  const waiting = [];  // labels the server has not confirmed, oldest first
-  const done = [];     // images labelled here, the last one last, for undo
-  let sending = false;
+  const bar = document.getElementById("many");
+  const done = [];  // labels given here, the last one last, for undo: key, address, images, title
 
   const tilesOf = (image) => document.querySelectorAll(`.tile[data-image="${image}"]`);
   const currentView = () => document.querySelector(".tools .segmented a[href*='view='][aria-current]")
     ?.href.match(/view=(\w+)/)?.[1] ?? "composite";
+  // What is said of a drawn sample is no label: it is shown on its own page only.
+  const isOfThisPage = ({ address }) => address.includes("/verdicts/") === Boolean(labelAddress()?.includes("/verdicts/"));
 
   // --- labels ---------------------------------------------------------------------------------
 
@@ -26,88 +27,186 @@ document.addEventListener("DOMContentLoaded", () => {
     tile.querySelector(".tile-defects").textContent = defects.join(", ");
   }
 
-  function label(image, verdict, defects = [], note = "") {
-    const tiles = tilesOf(image);
-    tiles.forEach((tile) => { show(tile, verdict, defects); tile.classList.add("is-saving"); });
-    const form = new URLSearchParams({ image, verdict, note, view: currentView() });
-    for (const defect of defects) form.append("defects", defect);
-    done.push(image);  // at once: it may be undone before the server has answered, the queue keeps the order
-    enqueue({ image, form, address: labelAddress(), undo: false });
+  // As it will be once it is saved; what the server last said is kept for a refusal.
+  function showWaiting({ images, verdict, defects }) {
+    for (const image of Object.keys(images)) {
+      for (const tile of tilesOf(image)) {
+        tile.dataset.saved ??= JSON.stringify([tile.dataset.verdict, listed(tile.dataset.defects)]);
+        if (verdict) show(tile, verdict, defects);
+        tile.classList.add("is-saving");
+      }
+    }
+    document.dispatchEvent(new CustomEvent("cellqc:shown"));
+  }
+
+  const listed = (text) => (text ?? "").split(",").filter(Boolean);
+
+  // Give one verdict to images ({id: name}); several go together, are undone together, and are asked about before.
+  function label(images, verdict, defects = [], note = "") {
+    const ids = Object.keys(images), many = ids.length > 1;
+    const seen = ids.map((id) => tilesOf(id)[0]?.dataset.label ?? "").join(",");
+    const which = many ? { images: ids.join(","), confirmed: ids.length } : { image: ids[0] };
+    const entry = {
+      key: cellqc.uuid(),
+      address: many ? bar.action : labelAddress(),
+      fields: { ...which, verdict, defects, note, seen, view: currentView() },
+      images, verdict, defects,
+      title: `${many ? `${ids.length} images` : images[ids[0]]} ${verdict}`,
+    };
+    done.push(entry);  // at once: it may be undone before the server has answered, they are sent in this order
+    showWaiting(entry);
+    cellqc.pace?.count(ids.length);
+    cellqc.sending.add(entry);
   }
 
   function labelAddress() {
     return document.querySelector(".verdicts, .verdict-form")?.action;
   }
 
-  function undo() {
-    const image = done.pop();
-    if (image === undefined) { cellqc.tell("There is no label of yours to undo on this page."); return; }
-    enqueue({ image, form: new URLSearchParams({ image, view: currentView() }), address: `${labelAddress()}undo/`, undo: true });
+  // The labels with that key, or those given last; many in one step.
+  function undo(key) {
+    const place = key ? done.findIndex((one) => one.key === key) : done.length - 1;
+    const [last] = place < 0 ? [] : done.splice(place, 1);
+    hideToast();
+    if (!last) { cellqc.tell("There is no label of yours to undo on this page."); return; }
+    const [image, ...more] = Object.keys(last.images);
+    const which = more.length ? { batch: last.key } : { image };
+    const entry = {
+      key: cellqc.uuid(),
+      address: `${last.address}undo/`,
+      fields: { ...which, view: currentView() },
+      images: last.images, verdict: "", defects: [], isUndo: true,
+      title: `Undo of ${last.title}`,
+    };
+    showWaiting(entry);
+    cellqc.sending.add(entry);
   }
 
-  function enqueue(entry) {
-    waiting.push(entry);
-    send();
-  }
+  document.addEventListener("cellqc:saved", ({ detail: { entry, html } }) => {
+    if (!isOfThisPage(entry)) return;
+    const answer = fragmentOf(html);
+    answer.querySelectorAll(".tile").forEach(replace);
+    const told = answer.querySelector(".told")?.textContent;
+    const undoable = done.some(({ key }) => key === entry.key);
+    if (told) cellqc.tell(told, undoable ? { title: "Undo", key: "z", act: () => undo(entry.key) } : { title: "OK", act: hideToast });
+    const opened = drawer && !drawer.hidden && drawer.querySelector(".image")?.dataset.image;
+    if (opened in entry.images) open(tilesOf(opened)[0]?.querySelector(".tile-picture").href ?? `/images/${opened}/`);
+  });
 
-  // One at a time and in order, so that the last word on an image is the last one stored.
-  async function send() {
-    if (sending || !waiting.length) return;
-    sending = true;
-    const entry = waiting[0];
+  function hideToast() { document.getElementById("toast").hidden = true; }
+
+  document.addEventListener("cellqc:refused", ({ detail: { entry } }) => {
+    const given = done.findIndex(({ key }) => key === entry.key);
+    if (given >= 0) done.splice(given, 1);
+    const images = Object.keys(entry.images).filter((image) => !cellqc.sending.waitsFor(image));
+    for (const image of images) tilesOf(image).forEach(showSaved);
+    if (!entry.address.includes("/verdicts/")) refresh(images);  // perhaps somebody else spoke meanwhile
+  });
+
+  // Brings tiles as they are now.
+  async function refresh(images) {
+    const address = labelAddress()?.replace(/(queue\/)?labels\/$/, "tiles/");
+    if (!address || !images.length) return;
     try {
-      const answer = await fetch(entry.address, {
-        method: "POST",
-        body: entry.form,
-        headers: { "X-CSRFToken": cellqc.csrfToken(), "X-Requested-With": "fetch" },
-        redirect: "error",
-      });
-      if (answer.status >= 500) throw new Error("try again");
-      waiting.shift();
-      const text = await answer.text();
-      if (answer.ok) confirm(entry, text); else refuse(entry, text);
-      sending = false;
-      tellUnsaved();
-      send();
-    } catch {
-      sending = false;
-      tellUnsaved("retrying");
-      setTimeout(send, RETRY_MS);
-    }
+      const answer = await fetch(`${address}?images=${images.join(",")}`, { headers: { "X-Requested-With": "fetch" } });
+      if (answer.ok) fragmentOf(await answer.text()).querySelectorAll(".tile").forEach(replace);
+    } catch { /* the next page shows them */ }
   }
 
-  function confirm(entry, html) {
-    // A later word on this image may be waiting; what is shown is the last one.
-    if (!waiting.some((other) => other.image === entry.image)) replace(entry.image, html);
-    if (drawer && !drawer.hidden && drawer.querySelector(`.image[data-image="${entry.image}"]`)) open(tilesOf(entry.image)[0]?.querySelector(".tile-picture").href ?? `/images/${entry.image}/`);
+  function fragmentOf(html) {
+    const template = document.createElement("template");
+    template.innerHTML = html;
+    return template.content;
   }
 
-  function refuse(entry, sentence) {
-    if (!entry.undo) done.splice(done.lastIndexOf(entry.image), 1);
-    cellqc.tell(sentence.startsWith("<") ? "This label was not saved. Reload the page and log in again." : sentence);
-    tilesOf(entry.image).forEach((tile) => {
-      tile.classList.remove("is-saving");
-      if (!entry.undo) show(tile, "", []);
-    });
+  function showSaved(tile) {
+    tile.classList.remove("is-saving");
+    if (tile.dataset.saved) show(tile, ...JSON.parse(tile.dataset.saved));
+    delete tile.dataset.saved;
   }
 
-  function replace(image, html) {
-    tilesOf(image).forEach((tile) => {
+  const sizeOf = (tile) => [...tile.classList].find((name) => name.startsWith("size-"));
+
+  // A later word on this image may be waiting; what is shown is the last one.
+  function replace(fresh) {
+    const image = fresh.dataset.image;
+    const waits = cellqc.sending.waitsFor(image);
+    for (const tile of tilesOf(image)) {
+      if (waits) {
+        tile.dataset.saved = JSON.stringify([fresh.dataset.verdict, listed(fresh.dataset.defects)]);
+        tile.dataset.label = fresh.dataset.label;
+        continue;
+      }
       const hadFocus = tile === document.activeElement;
-      const template = document.createElement("template");
-      template.innerHTML = html.trim();
-      const fresh = template.content.firstElementChild;
-      tile.replaceWith(fresh);
-      if (hadFocus) fresh.focus({ preventScroll: true });
+      const copy = document.importNode(fresh, true);
+      for (const part of OF_THE_PAGE) copy.querySelector(part)?.replaceWith(tile.querySelector(part));
+      copy.classList.replace(sizeOf(copy), sizeOf(tile));
+      tile.replaceWith(copy);
+      if (hadFocus) copy.focus({ preventScroll: true });
+    }
+    cellqc.selection?.show();
+    document.dispatchEvent(new CustomEvent("cellqc:shown"));
+  }
+
+  // What waits is shown on whatever tiles there are: after a reload, and when htmx brings others.
+  function showAllWaiting() { cellqc.sending.waiting().filter(isOfThisPage).forEach(showWaiting); }
+  document.addEventListener("htmx:afterSettle", showAllWaiting);
+  document.addEventListener("cellqc:sent-elsewhere", () => {
+    const images = [...document.querySelectorAll(".is-saving")].map((tile) => tile.dataset.image);
+    refresh(images.filter((image) => !cellqc.sending.waitsFor(image)));
+  });
+  showAllWaiting();
+
+  // --- what is selected -------------------------------------------------------------------------
+
+  // More than one is asked about once, with the number; then they are labelled together.
+  async function labelSelected(verdict, defects = []) {
+    const images = cellqc.selection.images(), n = Object.keys(images).length;
+    if (n > 1) {
+      const said = await ask(images, verdict, defects);
+      if (!said) return;
+      defects = said.defects;
+    }
+    cellqc.selection.clear();
+    label(images, verdict, defects);
+  }
+
+  // Resolves to {defects}, or to null when the person thinks better of it.
+  function ask(images, verdict, defects) {
+    const dialog = document.getElementById("confirm-many"), n = cellqc.counted(Object.keys(images).length);
+    const otherwise = {};
+    for (const id of Object.keys(images)) {
+      const now = tilesOf(id)[0]?.dataset.verdict;
+      if (now && now !== verdict) otherwise[now] = (otherwise[now] ?? 0) + 1;
+    }
+    const before = Object.entries(otherwise).map(([now, count]) => `${cellqc.counted(count)} labelled ${now}`);
+    dialog.querySelector("h2").textContent = `Label ${n} images ${verdict}?`;
+    dialog.querySelector(".confirm-before").textContent = before.length ? `Among them are ${before.join(" and ")} until now; the history keeps it.` : "";
+    dialog.querySelector(".defects").hidden = verdict !== "bad";
+    const boxes = [...dialog.querySelectorAll("[name=defects]")];
+    for (const box of boxes) box.checked = defects.includes(box.value);
+    const yes = dialog.querySelector("button.main");
+    yes.textContent = `Label ${n} images ${verdict}`;
+    dialog.returnValue = "";
+    dialog.showModal();
+    yes.focus();
+    return new Promise((resolve) => {
+      dialog.addEventListener("close", () => {
+        const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
+        resolve(dialog.returnValue === "yes" ? { defects: verdict === "bad" ? chosen : [] } : null);
+      }, { once: true });
     });
   }
 
-  function tellUnsaved(state) {
-    const n = waiting.length;
-    unsaved.hidden = !(n && state);
-    unsaved.textContent = `${n} label${n === 1 ? "" : "s"} not saved yet, retrying`;
-  }
-  window.addEventListener("beforeunload", (event) => { if (waiting.length) event.preventDefault(); });
+  document.getElementById("confirm-many")?.addEventListener("keydown", (event) => {
+    const box = /^[1-9]$/.test(event.key) && event.currentTarget.querySelectorAll("[name=defects]")[event.key - 1];
+    if (box && !box.closest(".defects").hidden) box.checked = !box.checked;
+  });
+
+  bar?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    labelSelected(event.submitter.value);
+  });
 
   // --- a closer look --------------------------------------------------------------------------
 
@@ -119,12 +218,14 @@ document.addEventListener("DOMContentLoaded", () => {
     focused()?.scrollIntoView({ block: "nearest" });  // the page got narrower, the tile moved
   }
 
+  // Whether there was something to close.
   function close() {
-    if (!drawer || drawer.hidden) return;
+    if (!drawer || drawer.hidden) return false;
     const image = drawer.querySelector(".image")?.dataset.image;
     drawer.hidden = true;
     document.body.classList.remove("drawer-open");
     tilesOf(image)[0]?.focus({ preventScroll: true });
+    return true;
   }
 
   function nextChannel() {
@@ -148,7 +249,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const picture = within(".tile-picture"), sibling = within("[data-sibling]"), channel = within("a[data-full]");
     if (button) {
       event.preventDefault();
-      label(button.form.elements.image.value, button.value);
+      label(named(button.form.elements.image.value), button.value);
     } else if (picture && drawer) {
       event.preventDefault();
       picture.closest(".tile").focus({ preventScroll: true });
@@ -170,7 +271,7 @@ document.addEventListener("DOMContentLoaded", () => {
     event.preventDefault();
     const verdict = event.submitter.value;
     const defects = [...form.querySelectorAll("[name=defects]:checked")].map((box) => box.value);
-    label(form.elements.image.value, verdict, verdict === "bad" ? defects : [], form.elements.note.value);
+    label(named(form.elements.image.value), verdict, verdict === "bad" ? defects : [], form.elements.note.value);
   });
 
   // --- the keyboard ---------------------------------------------------------------------------
@@ -207,9 +308,14 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   function toggleDefect(image, defect) {
-    const tile = tilesOf(image)[0];
-    const had = (tile?.dataset.defects ?? "").split(",").filter(Boolean);
-    label(image, "bad", had.includes(defect) ? had.filter((one) => one !== defect) : [...had, defect]);
+    const had = listed(tilesOf(image)[0]?.dataset.defects);
+    label(named(image), "bad", had.includes(defect) ? had.filter((one) => one !== defect) : [...had, defect]);
+  }
+
+  // One image as label takes it: {id: its name for people}.
+  function named(image) {
+    const name = tilesOf(image)[0]?.querySelector(".tile-place").textContent;
+    return { [image]: name ?? document.querySelector(`.image[data-image="${image}"]`)?.dataset.place ?? "image" };
   }
 
   function showKeys() {
@@ -224,21 +330,34 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   document.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("input:not(.tile-select input), select, textarea") || event.altKey) return;
     if (document.querySelector("dialog[open]")) return;  // it has keys of its own
-    const { key } = event;
+    const { key } = event, { selection } = cellqc;
+    if (event.ctrlKey || event.metaKey) {
+      if (key.toLowerCase() !== "a" || event.shiftKey || !selection) return;
+      selection.all();
+      event.preventDefault();
+      return;
+    }
     const image = focused()?.dataset.image ?? document.querySelector(".image")?.dataset.image;
-    const mayLabel = labelAddress() !== undefined && image !== undefined;
+    const mayLabel = labelAddress() !== undefined && (image !== undefined || selection?.size > 0);
     const verdict = { g: "good", b: "bad", u: "unsure" }[key];
-    if (key.startsWith("Arrow")) move(key);
-    else if (verdict && mayLabel) label(image, verdict);
-    else if (/^[1-9]$/.test(key) && mayLabel) toggleDefect(image, DEFECTS[key - 1]);
+    if (key.startsWith("Arrow")) {
+      if (event.shiftKey && selection && focused()) selection.extend(focused());
+      move(key);
+      if (event.shiftKey && selection && focused()) selection.extend(focused());
+    } else if (verdict && mayLabel) {
+      if (selection?.size) labelSelected(verdict); else label(named(image), verdict);
+    } else if (/^[1-9]$/.test(key) && mayLabel) {
+      if (selection?.size) labelSelected("bad", [DEFECTS[key - 1]]); else toggleDefect(image, DEFECTS[key - 1]);
+    } else if (key === "x" && selection) selection.toggle(focused());
+    else if (key === "w" && selection) selection.well(focused());
     else if (key === "z") undo();
     else if (key === "Enter" || key === " ") {
       // Buttons and links keep their own meaning.
-      if (!focused() || event.target.matches("a, button, summary")) return;
+      if (!focused() || event.target.matches("a, button, summary, input")) return;
       open(focused().querySelector(".tile-picture").href);
-    } else if (key === "Escape") close();
+    } else if (key === "Escape") { if (!close()) selection?.clear(); }
     else if (key === "c") nextChannel();
     else if (key === "?") showKeys();
     else return;

@@ -55,6 +55,7 @@ def run(sql: str, *parameters: object) -> int:
 
 # --- append-only ------------------------------------------------------------------------------------
 
+REQUEST_KEY = "0b9f4c1e-6d0f-4c53-9f0c-3a1b2c4d5e6f"
 APPEND_ONLY = {
     AuditEvent: "reason",
     Label: "note",
@@ -349,6 +350,7 @@ BROKEN: dict[str, Callable[[SimpleNamespace], object]] = {
     "label_defects_only_on_bad": lambda w: a_label(w, verdict="good", defects=["blur"]),
     "label_defects_known": lambda w: a_label(w, defects=["ghost"]),
     "label_repeat_is_a_verdict": lambda w: a_label(w, repeats=a_label(w), undoes=a_label(w)),
+    "label_once_per_request": twice(lambda w: a_label(w, request_key=REQUEST_KEY)),
     "qc_set_number_once": lambda w: a_set(w, number=1),
     "qc_set_one_draft_at_a_time": lambda w: [a_set(w, number=number) for number in (2, 3)],
     "qc_set_one_approved_at_a_time": lambda w: a_set(w, state="approved", manifest_sha256="x"),

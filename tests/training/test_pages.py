@@ -26,6 +26,8 @@ ADDRESSES = {
     "queue": ("get", "experiment", Action.LOOK),
     "queue_label": ("post", "experiment", Action.LABEL),
     "undo_queue_label": ("post", "experiment", Action.LABEL),
+    "queue_label_many": ("post", "experiment", Action.LABEL),
+    "undo_queue_many": ("post", "experiment", Action.LABEL),
     "models": ("get", "experiment", Action.LOOK),
     "earlier_models": ("get", "experiment", Action.LOOK),
     "compare_models": ("post", "experiment", Action.RETRAIN),

@@ -24,6 +24,7 @@ def test_one_label_answers_with_one(as_scientist, experiment, scientist):
         "content_hash": image.content_hash,
         "undoes": None,
         "repeats": None,
+        "request_key": None,
     }
     assert (label.by, label.experiment) == (scientist, experiment)
 
@@ -73,8 +74,8 @@ def test_labels_take_as_many_queries_for_many_images(as_scientist, experiment, d
     post(as_scientist, body)
     for n in (1, 12):
         # images, whether others have their content, labels before, new labels; the audit's lock, its last event,
-        # new events; four savepoints
-        with django_assert_num_queries(12):
+        # new events; a savepoint and its end; whether a training waits
+        with django_assert_num_queries(10):
             post(as_scientist, body[:n])
 
 
@@ -118,3 +119,38 @@ def test_the_history_keeps_every_verdict_newest_first(
     assert rows[0]["undoes"] == rows[1]["id"]
     with django_assert_num_queries(3):  # experiment, channels, labels
         as_data_scientist.get(f"{address}/labels/")
+
+
+KEY = "7c1e7a34-52b1-4a0c-8d6e-0f3f2b9a1c55"
+
+
+def test_a_list_sent_again_gives_back_what_is_stored(as_scientist, experiment):
+    body = [
+        {"image": pk, "verdict": "bad", "request_key": KEY} for pk in experiment.images.values_list("id", flat=True)
+    ]
+    first, again = post(as_scientist, body), post(as_scientist, body)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert Label.objects.count() == 12
+    assert AuditEvent.objects.filter(action="image.labelled").count() == 12
+
+
+def test_a_key_used_for_another_label_is_a_conflict(as_scientist, second_scientist, experiment):
+    one, other = experiment.images.values_list("id", flat=True)[:2]
+    post(as_scientist, {"image": one, "verdict": "good", "request_key": KEY})
+    for client, label in [
+        (as_scientist, {"image": one, "verdict": "bad", "request_key": KEY}),
+        (client_of(second_scientist), {"image": one, "verdict": "good", "request_key": KEY}),
+        (as_scientist, [{"image": pk, "verdict": "good", "request_key": KEY} for pk in (one, other)]),
+    ]:
+        response = post(client, label)
+        assert response.status_code == 409
+        assert "its request key was used for another label" in response.json()["detail"]
+    assert Label.objects.count() == 1
+
+
+def test_one_key_and_image_name_one_label(as_scientist, experiment):
+    pk = experiment.images.first().pk
+    response = post(as_scientist, [{"image": pk, "verdict": "good", "request_key": KEY}] * 2)
+    assert response.status_code == 400
+    assert "named twice with the same request key" in response.json()["detail"]

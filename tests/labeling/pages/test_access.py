@@ -34,6 +34,10 @@ ADDRESSES = {
     "label": ("post", "experiment", Action.LABEL),
     "undo_label": ("post", "experiment", Action.LABEL),
     "agreement": ("get", "experiment", Action.LOOK),
+    "label_many": ("post", "experiment", Action.LABEL),
+    "undo_many": ("post", "experiment", Action.LABEL),
+    "tiles": ("get", "experiment", Action.LOOK),
+    "images_of_well": ("get", "well", Action.LABEL),
     "qc_sets": ("get", "experiment", Action.LOOK),
     "draft_qc_set": ("post", "experiment", Action.DRAFT),
     "qc_set": ("get", "qc_set", Action.LOOK),
@@ -63,6 +67,7 @@ def world(experiment, signed):
         run=[signed.run_id],
         qc_set=[signed.pk],
         image=[image.pk],
+        well=[experiment.pk, image.well_id],
         plane=[image.pk, 0],
         picture=[image.pk, 1, "composite"],
     )
