@@ -39,6 +39,7 @@ urlpatterns = [
     path("experiments/<int:pk>/display/", overview.display, name="display"),
     path("experiments/<int:pk>/review/", review.review, name="review"),
     path("experiments/<int:pk>/images/", gallery.gallery, name="gallery"),
+    path("experiments/<int:pk>/images/matching/", gallery.matching, name="matching_images"),
     path("experiments/<int:pk>/plates/", plates.plates, name="plates"),
     path("experiments/<int:pk>/cutoff/", review.save, name="save_cutoff"),
     path("scores/<int:run_id>.bin", review.vector, name="score_vector"),

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from labeling.models import Cutoff, Experiment, ScoreKind, ScoreRun
+from labeling.models import Cutoff, Experiment, Image, ScoreKind, ScoreRun
 from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.cutoffs import CutoffChoice
@@ -30,6 +30,7 @@ from labeling.services.image_filters import (
 )
 from labeling.services.image_masks import Gallery
 from labeling.services.image_orders import BY_METRIC, PLACE, TITLES, WORST, Order, missing_for
+from labeling.services.labels_at_once import MOST_AT_ONCE
 from labeling.services.rules import Condition
 from labeling.services.run_tables import RAW, Z, metric_choices, title_of
 from labeling.views.access import requires
@@ -94,12 +95,26 @@ def gallery(request: HttpRequest, pk: int) -> HttpResponse:
     channels = [channel.name for channel in experiment.channels.all()]
     context |= _form(images, address, channels) | _ways_on(address, page, channels)
     context["has_rule"] = has_rule
+    context["matching"] = reverse("matching_images", args=[pk]) + address.query()
     context["find"] = request.GET.get("find", "")
     context["meant"] = [
         (in_words(name, read_value(name, text), channels), address.asking(address.wanted.with_value(name, text)))
         for name, text in meant
     ]
     return render(request, "labeling/gallery.html", context)
+
+
+@require_GET
+@requires(Action.LABEL)
+def matching(request: HttpRequest, pk: int) -> JsonResponse:
+    """What "all that match" selects, images of other pages as well: their places by id."""
+    experiment = get_object_or_404(Experiment.objects.prefetch_related("channels"), pk=pk)
+    images, _ = _gallery_asked(request.GET, experiment)
+    ids = images.table.image_ids[images.matching(ImageFilter.parse(dict(request.GET.lists())))]
+    if len(ids) > MOST_AT_ONCE:
+        raise BadValue(f"{len(ids):,} images match; filter them to {MOST_AT_ONCE:,} or fewer to label them at once.")
+    found = Image.objects.filter(pk__in=ids.tolist()).with_place()
+    return JsonResponse({"images": {image.pk: image.place for image in found}})
 
 
 def _gallery_asked(asked: QueryDict, experiment: Experiment) -> tuple[Gallery, bool]:

@@ -50,17 +50,22 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   // The wells of these tiles, images that are not shown as well.
-  async function addWells(some) {
+  function addWells(some) {
     const wells = new Set(some.map((tile) => tile.dataset.well));
+    return add([...wells].map((well) => bar.dataset.wells.replace("/0/", `/${well}/`)));
+  }
+
+  // The images that the server names at these addresses.
+  async function add(addresses) {
     try {
-      for (const well of wells) {
-        const answer = await fetch(bar.dataset.wells.replace("/0/", `/${well}/`), { headers: { "X-Requested-With": "fetch" } });
-        if (!answer.ok) throw new Error();
+      for (const address of addresses) {
+        const answer = await fetch(address, { headers: { "X-Requested-With": "fetch" } });
+        if (!answer.ok) { cellqc.tell(await answer.text()); break; }
         const { images } = await answer.json();
         for (const [id, name] of Object.entries(images)) chosen.set(id, name);
       }
     } catch {
-      cellqc.tell("The images of this well could not be found. Try again in a moment.");
+      cellqc.tell("These images could not be found. Try again in a moment.");
     }
     show();
   }
@@ -83,8 +88,9 @@ document.addEventListener("DOMContentLoaded", () => {
   // --- the mouse ------------------------------------------------------------------------------------
 
   document.addEventListener("click", (event) => {
-    const tile = event.target.closest(".tile"), order = event.target.closest("[data-select]")?.dataset.select;
-    if (order === "well") cellqc.selection.well();
+    const tile = event.target.closest(".tile"), { select: order, address } = event.target.closest("[data-select]")?.dataset ?? {};
+    if (order === "matching") add([address]);
+    else if (order === "well") cellqc.selection.well();
     else if (order === "all") cellqc.selection.all();
     else if (order === "none") cellqc.selection.clear();
     if (!tile?.querySelector(".tile-select")) return;

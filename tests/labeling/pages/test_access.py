@@ -27,6 +27,7 @@ ADDRESSES = {
     "display": ("post", "experiment", Action.SET_CUTOFF),
     "review": ("get", "experiment", Action.LOOK),
     "gallery": ("get", "experiment", Action.LOOK),
+    "matching_images": ("get", "experiment", Action.LABEL),
     "plates": ("get", "experiment", Action.LOOK),
     "save_cutoff": ("post", "experiment", Action.SET_CUTOFF),
     "score_vector": ("get", "run", Action.LOOK),

@@ -233,3 +233,19 @@ def test_counts_of_the_overview_lead_to_what_they_count(large, scientist, as_sci
     assert as_scientist.get(leads_to(overview, "160")).context["page"].total == 160
     assert as_scientist.get(leads_to(overview, "3")).context["page"].total == 3
     assert as_scientist.get(leads_to(overview, "0413")).context["page"].total == 80
+
+
+def test_all_that_match_can_be_selected_also_those_of_other_pages(as_scientist, large):
+    page = gallery(as_scientist, large, "?treatment=compound:X+%26+%3CY%3E")
+    address = html.unescape(re.search(r'data-address="([^"]+)"', text_of(page))[1])
+    named = as_scientist.get(address).json()["images"]
+    meant = Image.objects.filter(experiment=large, well__column=2)
+    assert {int(pk) for pk in named} == set(meant.values_list("pk", flat=True))
+    assert f"Select all {len(named)}" in text_of(page)
+
+
+def test_more_than_can_be_labelled_at_once_is_said_before(as_scientist, large, monkeypatch):
+    monkeypatch.setattr("labeling.views.gallery.MOST_AT_ONCE", 100)
+    response = as_scientist.get(f"/experiments/{large.pk}/images/matching/", headers={"X-Requested-With": "fetch"})
+    assert response.status_code == 400
+    assert text_of(response) == "160 images match; filter them to 100 or fewer to label them at once."
