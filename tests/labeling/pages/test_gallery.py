@@ -236,7 +236,7 @@ def test_counts_of_the_overview_lead_to_what_they_count(large, scientist, as_sci
 
 
 def test_all_that_match_can_be_selected_also_those_of_other_pages(as_scientist, large):
-    page = gallery(as_scientist, large, "?treatment=compound:X+%26+%3CY%3E")
+    page = gallery(as_scientist, large, "?treatment=compound%3DX+%26+%3CY%3E")
     address = html.unescape(re.search(r'data-address="([^"]+)"', text_of(page))[1])
     named = as_scientist.get(address).json()["images"]
     meant = Image.objects.filter(experiment=large, well__column=2)
