@@ -16,7 +16,7 @@ from imaging import cluster as clusters
 from imaging.cluster import ClusterProblem
 from imaging.executor import run_in_chunks
 from tests.clusters import dask_cluster
-from tests.imaging.test_executor import DEADLY, crashed, doubled, doubled_or_killed, flat, opencv_threads, refusing
+from tests.imaging.test_executor import DEADLY, crashed, doubled, doubled_or_killed, flat, refusing, threads
 
 NOBODY = "tcp://127.0.0.1:9"  # the port of a service that no computer runs any more
 
@@ -65,7 +65,7 @@ def test_an_error_in_the_work_is_told_as_it_is(cluster):
 
 
 def test_opencv_uses_one_thread_on_each_worker(cluster):
-    assert set(flat(run(opencv_threads, range(4), cluster.scheduler_address, chunk_size=1))) == {1}
+    assert set(flat(run(threads, range(4), cluster.scheduler_address, chunk_size=1))) == {1}
 
 
 def test_items_are_taken_as_they_are_needed(cluster):
