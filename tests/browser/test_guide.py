@@ -40,8 +40,9 @@ def test_the_guide_shows_its_pictures(page: Page, scientist, shot):
 
 
 @pytest.fixture
-def guide_plate(scientist: User, tmp_path: Path) -> Experiment:
+def guide_plate(scientist: User, tmp_path: Path, settings) -> Experiment:
     """A simulated plate of 384 wells, scored; some of it labelled as its truth says, and learnt from."""
+    settings.RETRAIN_AFTER = 0
     folder = tmp_path / "plate"
     plans = write_plate(PlateRecipe(sites=1, size=(320, 320)), folder)
     experiment = ensure_scored("Screen 12", folder, by=scientist)
@@ -69,8 +70,8 @@ def test_draw_the_guide(page: Page, guide_plate, scientist):
     page.goto(f"{here}/review/?score=isolation")
     page.wait_for_selector("#explorer[data-ready]", state="attached")
     keep(page, "review", height=800)
-    page.locator(".band-bad .tile").nth(1).click()
-    expect(page.locator("#drawer .image-view img")).to_be_visible()
+    page.locator(".band-bad .tile").nth(8).click()
+    page.wait_for_function("() => document.querySelector('#drawer .image-view img')?.naturalWidth > 0")
     keep(page, "closer", height=800)
     page.goto(f"{here}/images/?order=worst")
     keep(page, "gallery", height=560)
@@ -79,7 +80,9 @@ def test_draw_the_guide(page: Page, guide_plate, scientist):
     page.goto(f"{here}/queue/")
     keep(page, "queue", height=640)
     page.goto(f"{here}/models/")
-    keep(page, "models", height=560)
+    page.get_by_role("link", name="Model 1", exact=True).click()
+    expect(page.locator(".chart svg").first).to_be_visible()
+    keep(page, "models", height=760)
     page.goto(f"/qc-sets/{draft.pk}/")
     keep(page, "set", height=760)
 
