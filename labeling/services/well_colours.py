@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def _by_share(key: str, title: str, counts: Mapping[int, tuple[int, int]]) -> Co
     for pk, (n_lost, n) in counts.items():
         if n:
             share = n_lost / n
-            step = int(np.searchsorted(SHARE_EDGES, share, side="left")) if share else 0
+            step = bisect_left(SHARE_EDGES, share) if share else 0
             colours[pk] = WellColour(f"share-{step}", f"{n_lost} of {n} fields fall out ({100 * share:.0f} %)")
     names = ["none", *(f"to {100 * edge:.0f} %" for edge in SHARE_EDGES[1:]), "more"]
     return Colouring(key, title, colours, [(f"share-{step}", name) for step, name in enumerate(names)])
