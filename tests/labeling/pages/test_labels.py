@@ -135,7 +135,8 @@ def test_undo_without_scripts_tells_on_the_page(image, as_scientist):
 def test_a_label_costs_few_queries(image, as_scientist, django_assert_num_queries):
     label(as_scientist, image)
     # session, person, roles, image; who has its content, label before, new label, two for the training that may be
-    # due, three for the audit, a savepoint and its end; two runs, cutoff, image with scores, label in force, reasons, channels
+    # due, three for the audit, a savepoint and its end; two runs, cutoff, image with scores, label in force, reasons,
+    # channels
     with django_assert_num_queries(21):
         label(as_scientist, image)
 
