@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
-from labeling.models import Experiment, Image
+from labeling.models import Experiment
 from labeling.problems import BadValue
 from labeling.roles import Action
 from labeling.services.agreement import LARGEST_ID, agreement_of_people, disagreements, people_asked
@@ -32,7 +32,7 @@ def agreement(request: HttpRequest, pk: int) -> HttpResponse:
         before=_position(request.GET.get("before", "")),
         limit=PAGE,
     )
-    tiles = tiles_of(experiment, [Image(pk=one.image_id) for one in page.shown])
+    tiles = tiles_of(experiment, [one.image_id for one in page.shown])
     described = describe_tiles([tiles[one.image_id] for one in page.shown], experiment)
     context = tile_frame(request, experiment) | {
         "place": "queue",

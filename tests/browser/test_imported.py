@@ -38,5 +38,5 @@ def test_fields_without_pictures_are_labelled_by_key_and_looked_at(page, shot, s
     expect(page.locator("#drawer .no-pixels")).to_contain_text(
         "Its numbers were computed elsewhere (imported: CellProfiler)"
     )
-    expect(page.locator("#drawer .standings")).to_contain_text("than any other field of this plate")
+    expect(page.locator("#drawer ul.standings")).to_contain_text("than any other field of this plate")
     shot("imported-drawer")

@@ -98,7 +98,7 @@ def test_it_takes_as_many_queries_for_many(
         both(part, scientist, second_scientist, *[("good", "bad")] * len(part))
         # log-in and roles; experiment; disputed, their words; runs of both kinds and cutoff, images, labels; channels;
         # counts, names
-        with django_assert_num_queries(14):
+        with django_assert_num_queries(15):
             as_scientist.get(address)
 
 

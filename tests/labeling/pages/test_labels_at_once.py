@@ -137,7 +137,7 @@ def test_many_tiles_cost_as_many_queries_as_two(base, ids, as_scientist, django_
     for n in (2, 12):
         # session, person, roles, experiment; ten of the service; two runs, cutoff, images with scores, labels in
         # force, channels
-        with django_assert_num_queries(20):
+        with django_assert_num_queries(21):
             give(as_scientist, base, ids[:n])
 
 
