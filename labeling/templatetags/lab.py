@@ -12,6 +12,7 @@ from django.urls import reverse
 from labeling.models import Cutoff, Defect, Image, Job
 from labeling.services.cutoffs import CutoffChoice
 from labeling.services.jobs import rate_per_s, seconds_left
+from labeling.services.labels_at_once import MOST_AT_ONCE
 from labeling.services.rules import conditions_of
 
 register = template.Library()
@@ -93,6 +94,12 @@ def thumbnail_url(image: Image, display_version: int, view: str, contrast: str =
 def defect_choices() -> list[tuple[str, str]]:
     """(value, title) of each defect, in the order of the keys."""
     return Defect.choices
+
+
+@register.simple_tag
+def most_at_once() -> int:
+    """How many images may be labelled in one step."""
+    return MOST_AT_ONCE
 
 
 @register.simple_tag(takes_context=True)

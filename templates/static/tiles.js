@@ -162,6 +162,10 @@ document.addEventListener("DOMContentLoaded", () => {
   // More than one is asked about once, with the number; then they are labelled together.
   async function labelSelected(verdict, defects = []) {
     const images = cellqc.selection.images(), n = Object.keys(images).length;
+    if (n > Number(bar.dataset.most)) {
+      cellqc.tell(`${cellqc.counted(n)} images are selected; label at most ${cellqc.counted(bar.dataset.most)} at once.`);
+      return;
+    }
     if (n > 1) {
       const said = await ask(images, verdict, defects);
       if (!said) return;
@@ -171,37 +175,41 @@ document.addEventListener("DOMContentLoaded", () => {
     label(images, verdict, defects);
   }
 
-  // Resolves to {defects}, or to null when the person thinks better of it.
+  // Resolves to {defects}, or to null when the person thinks better of it. A dialog of its own each time: one that is
+  // opened again at once would still be told that it was closed before.
   function ask(images, verdict, defects) {
-    const dialog = document.getElementById("confirm-many"), n = cellqc.counted(Object.keys(images).length);
+    const dialog = document.getElementById("confirm").content.firstElementChild.cloneNode(true);
+    const ids = Object.keys(images), n = cellqc.counted(ids.length), here = focused()?.dataset.image;
     const otherwise = {};
-    for (const id of Object.keys(images)) {
+    for (const id of ids) {
       const now = tilesOf(id)[0]?.dataset.verdict;
       if (now && now !== verdict) otherwise[now] = (otherwise[now] ?? 0) + 1;
     }
     const before = Object.entries(otherwise).map(([now, count]) => `${cellqc.counted(count)} labelled ${now}`);
     dialog.querySelector("h2").textContent = `Label ${n} images ${verdict}?`;
-    dialog.querySelector(".confirm-before").textContent = before.length ? `Among them are ${before.join(" and ")} until now; the history keeps it.` : "";
+    dialog.querySelector(".confirm-before").textContent = before.length ? `Until now: ${before.join(", ")}. The history keeps it.` : "";
     dialog.querySelector(".defects").hidden = verdict !== "bad";
-    const boxes = [...dialog.querySelectorAll("[name=defects]")];
+    const boxes = verdict === "bad" ? [...dialog.querySelectorAll("[name=defects]")] : [];
     for (const box of boxes) box.checked = defects.includes(box.value);
+    dialog.addEventListener("keydown", (event) => {
+      const box = /^[1-9]$/.test(event.key) && boxes[event.key - 1];
+      if (box) box.checked = !box.checked;
+    });
     const yes = dialog.querySelector("button.main");
     yes.textContent = `Label ${n} images ${verdict}`;
-    dialog.returnValue = "";
+    document.body.append(dialog);
     dialog.showModal();
     yes.focus();
     return new Promise((resolve) => {
       dialog.addEventListener("close", () => {
+        dialog.remove();
+        // The tile may have been swapped meanwhile, and the focus lost with it.
+        if (document.activeElement === document.body) tilesOf(here)[0]?.focus({ preventScroll: true });
         const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
-        resolve(dialog.returnValue === "yes" ? { defects: verdict === "bad" ? chosen : [] } : null);
-      }, { once: true });
+        resolve(dialog.returnValue === "yes" ? { defects: chosen } : null);
+      });
     });
   }
-
-  document.getElementById("confirm-many")?.addEventListener("keydown", (event) => {
-    const box = /^[1-9]$/.test(event.key) && event.currentTarget.querySelectorAll("[name=defects]")[event.key - 1];
-    if (box && !box.closest(".defects").hidden) box.checked = !box.checked;
-  });
 
   bar?.addEventListener("submit", (event) => {
     event.preventDefault();

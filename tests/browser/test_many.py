@@ -71,7 +71,8 @@ def test_a_range_is_labelled_and_taken_back_in_one_step(page: Page, tiles, shot,
 
 
 @ONE_SIZE
-def test_the_keyboard_alone_selects_and_labels(page: Page, tiles, drawn_plate):
+@pytest.mark.allow_complaints("404")  # a drawn plate has no files to look closer at
+def test_the_keyboard_alone_selects_and_labels(page: Page, tiles, drawn_plate, shot):
     tiles.first.focus()
     page.keyboard.press("x")
     for _ in range(2):
@@ -87,12 +88,19 @@ def test_the_keyboard_alone_selects_and_labels(page: Page, tiles, drawn_plate):
     page.keyboard.press("w")
     expect(page.locator("#many-count")).to_contain_text("2 images selected")
     page.keyboard.press("u")
-    expect(page.locator("#confirm-many")).to_contain_text("Among them are 1 labelled good until now")
+    expect(page.locator("#confirm-many")).to_contain_text("Until now: 1 labelled good. The history keeps it.")
     page.keyboard.press("Escape")  # thinks better of it; the selection stays
     expect(page.locator("#many-count")).to_contain_text("2 images selected")
     page.keyboard.press("u")
     page.keyboard.press("Enter")
     expect(page.locator("#toast")).to_contain_text("2 images labelled unsure.")
+    page.keyboard.press("Enter")
+    expect(page.locator("#drawer .image-view")).to_be_visible()
+    page.keyboard.press("x")
+    shot("many-drawer")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.locator("#many")).to_be_hidden()
     third = drawn_plate.images.get(pk=ids_of(tiles, 2)[0])
     assert in_force(drawn_plate) == dict.fromkeys(third.well.images.values_list("pk", flat=True), "unsure")
 
@@ -130,10 +138,11 @@ def test_two_undos_after_somebody_else_spoke_leave_their_word(page: Page, tiles,
 
 
 @ONE_SIZE
-def test_the_queue_is_labelled_at_once_too(page: Page, tiles, drawn_plate):
+def test_the_queue_is_labelled_at_once_too(page: Page, tiles, drawn_plate, shot):
     page.goto(f"/experiments/{drawn_plate.pk}/queue/")
     expect(page.locator(".queue .tile").first).to_be_focused()
     page.keyboard.press("ControlOrMeta+a")
+    shot("many-queue")
     page.keyboard.press("g")
     page.keyboard.press("Enter")
     expect(page.locator("#queue-progress")).to_contain_text("All of these are labelled")
