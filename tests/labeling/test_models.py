@@ -248,7 +248,8 @@ def an_event(w, **given):
 
 def a_sample(w, **given):
     fields = {"part": "kept", "n": 1, "seed": 1, "strata_sizes": [1], "strata_drawn": [1], "drawn_by": w.by, **given}
-    return SetSample.objects.create(qc_set=w.signed, **fields)
+    draft = w.experiment.qc_sets.filter(state="draft").first() or a_set(w, number=2)
+    return SetSample.objects.create(qc_set=draft, **fields)
 
 
 def a_drawn_image(sample, w, **given):
