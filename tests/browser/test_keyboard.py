@@ -92,7 +92,8 @@ def test_everything_goes_without_a_mouse(page: Page, real_plate, scientist, sett
     page.keyboard.press("g")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("u")
-    page.keyboard.press("z")
+    with page.expect_response("**/labels/undo/"):
+        page.keyboard.press("z")
     page.keyboard.press("]")
     page.wait_for_load_state("networkidle")
     expect(page.locator(".is-saving")).to_have_count(0)
@@ -111,6 +112,18 @@ def test_everything_goes_without_a_mouse(page: Page, real_plate, scientist, sett
     page.keyboard.press("Escape")
     expect(page.locator("dialog[open]")).to_have_count(0)
 
+    # Two neighbours are labelled in one step, asked about once, and taken back in one.
+    for key in ("x", "Shift+ArrowRight", "b"):
+        page.keyboard.press(key)
+    expect(page.get_by_role("heading", name="Label 2 images bad?")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.locator("#toast")).to_contain_text("2 images labelled bad")
+    assert len(Label.objects.in_force(real_plate)) > 2
+    page.keyboard.press("z")
+    expect(page.locator("#toast")).to_contain_text("taken back")
+    expect(page.locator(".is-saving")).to_have_count(0)
+    assert len(Label.objects.in_force(real_plate)) == 2
+
     page.evaluate("() => document.activeElement.blur()")
     follow(page, "^Save cutoff")
     expect(page.get_by_label("Why is the cutoff here?")).to_be_focused()
@@ -127,12 +140,35 @@ def test_everything_goes_without_a_mouse(page: Page, real_plate, scientist, sett
     page.keyboard.press("Enter")
     expect(page.locator("#fields h2")).to_contain_text("well B02")
 
+    # All images, filtered by what is typed; from one of them into the viewer.
+    to_place(page, "Review")
+    follow(page, "^All images$")
+    page.wait_for_url(re.compile("/images/"))
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("/")
+    page.keyboard.type("row C")
+    page.keyboard.press("Enter")
+    expect(page.locator("#n-matching")).to_have_text("12")
+    tab_to(page, "^Plate .*C01")
+    page.keyboard.press("Enter")
+    expect(page.locator("#drawer .image-view img")).to_be_visible()
+    follow(page, "^Full resolution")
+    expect(page.locator("#stage[data-shown=sharp]")).to_be_visible()
+    zoom = page.locator("#zoom").inner_text()
+    page.keyboard.press("+")
+    expect(page.locator("#zoom")).not_to_have_text(zoom)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(re.compile(r"/images/\d+/viewer/\?order="))
+
     to_place(page, "Queue")
     expect(page.locator(".queue .tile").first).to_be_focused()
     for key in "gbg":
         page.keyboard.press(key)
     expect(page.locator(".is-saving")).to_have_count(0)
     expect(page.locator("#queue-progress")).to_contain_text("17 of 20 left")
+
+    follow(page, "^How well people agree$")
+    expect(page.get_by_role("heading", level=1, name="Agreement")).to_be_visible()
 
     to_place(page, "Models")
     to_place(page, "QC sets")
