@@ -151,6 +151,13 @@ document.addEventListener("DOMContentLoaded", () => {
   // What waits is shown on whatever tiles there are: after a reload, and when htmx brings others.
   function showAllWaiting() { cellqc.sending.waiting().filter(isOfThisPage).forEach(showWaiting); }
   document.addEventListener("htmx:afterSettle", showAllWaiting);
+  // New bands bring the same tiles anew: who was on one stays on it.
+  let wasOn;
+  document.addEventListener("htmx:beforeSwap", () => { wasOn = focused()?.dataset.image; });
+  document.addEventListener("htmx:afterSettle", () => {
+    if (wasOn && document.activeElement === document.body) tilesOf(wasOn)[0]?.focus({ preventScroll: true });
+    wasOn = undefined;
+  });
   document.addEventListener("cellqc:sent-elsewhere", () => {
     const images = [...document.querySelectorAll(".is-saving")].map((tile) => tile.dataset.image);
     refresh(images.filter((image) => !cellqc.sending.waitsFor(image)));

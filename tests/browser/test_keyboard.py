@@ -82,10 +82,10 @@ def test_everything_goes_without_a_mouse(page: Page, real_plate, scientist, sett
     page.wait_for_selector("#explorer[data-ready]", state="attached")
     before = page.inner_text("#n-flagged")
     tab_to(page, "^(Cutoff|Move the cutoff)")
-    for _ in range(25):
-        page.keyboard.press("ArrowRight")
+    with page.expect_response("**/review/?**"):
+        for _ in range(25):
+            page.keyboard.press("ArrowRight")
     expect(page.locator("#n-flagged")).not_to_have_text(before)
-    page.wait_for_load_state("networkidle")
     tab_to(page, "^Plate .*score")
     page.keyboard.press("b")
     page.keyboard.press("ArrowRight")
@@ -94,8 +94,9 @@ def test_everything_goes_without_a_mouse(page: Page, real_plate, scientist, sett
     page.keyboard.press("u")
     with page.expect_response("**/labels/undo/"):
         page.keyboard.press("z")
-    page.keyboard.press("]")
-    page.wait_for_load_state("networkidle")
+    with page.expect_response("**/review/?**"):
+        page.keyboard.press("]")
+    expect(page.locator(".tile:focus")).to_have_count(1)  # the bands are new, the place is kept
     expect(page.locator(".is-saving")).to_have_count(0)
     assert len(Label.objects.in_force(real_plate)) == 2
 
@@ -163,8 +164,8 @@ def test_everything_goes_without_a_mouse(page: Page, real_plate, scientist, sett
     to_place(page, "Queue")
     expect(page.locator(".queue .tile").first).to_be_focused()
     for key in "gbg":
-        page.keyboard.press(key)
-    expect(page.locator(".is-saving")).to_have_count(0)
+        with page.expect_response("**/queue/labels/"):
+            page.keyboard.press(key)
     expect(page.locator("#queue-progress")).to_contain_text("17 of 20 left")
 
     follow(page, "^How well people agree$")
