@@ -168,21 +168,40 @@ def read_bands(
 
 
 def tiles_of_rows(axis: Axis, rows: np.ndarray, flagged: np.ndarray) -> list[Tile]:
-    """The tiles of some rows of a run, in their order, with three queries. `flagged` (N,) is over all rows."""
-    image_ids = run_table(axis.run.pk).image_ids[rows].tolist()
-    images = Image.objects.with_place().in_bulk(image_ids)
-    labels, reasons = Label.objects.on(image_ids), reasons_of([axis.run], image_ids)
-    scores, metric = scores_of(axis.run.pk).ascending, axis.metric
+    """The tiles of some rows of a run, in their order. `flagged` (N,) is over all rows."""
+    return tiles_of_images(
+        axis.run,
+        run_table(axis.run.pk).image_ids[rows],
+        scores_of(axis.run.pk).ascending[rows],
+        flagged[rows],
+        None if axis.metric is None else axis.metric[rows],
+    )
+
+
+def tiles_of_images(
+    run: ScoreRun | None,
+    image_ids: np.ndarray,
+    scores: np.ndarray,
+    flagged: np.ndarray | None,
+    metric: np.ndarray | None = None,
+) -> list[Tile]:
+    """Tiles of images (n,) in this order, with three queries; score, side and metric where they are known.
+
+    A score that is NaN is none, and such an image lies on no side; so does any without `flagged`.
+    """
+    ids = image_ids.tolist()
+    images, labels, reasons = Image.objects.with_place().in_bulk(ids), Label.objects.on(ids), reasons_of([run], ids)
+    is_scored = ~np.isnan(scores)
     return [
         Tile(
             images[pk],
-            float(scores[row]),
+            float(scores[n]) if is_scored[n] else None,
             labels.get(pk),
-            bool(flagged[row]),
-            None if metric is None else float(metric[row]),
+            bool(flagged[n]) if flagged is not None and is_scored[n] else None,
+            None if metric is None else float(metric[n]),
             reasons=reasons.get(pk, ()),
         )
-        for pk, row in zip(image_ids, rows.tolist(), strict=True)
+        for n, pk in enumerate(ids)
     ]
 
 

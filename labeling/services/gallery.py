@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from django.db.models import Exists, OuterRef
 
-from labeling.models import Image, Label, User
-from labeling.services.bands import Tile
+from labeling.models import Label, User
+from labeling.services.bands import Tile, tiles_of_images
 from labeling.services.image_filters import ImageFilter
 from labeling.services.image_masks import Gallery, every
 from labeling.services.image_orders import BEST, NEAREST, OF_MODEL, WORST, Lineup, Order, line_up
@@ -81,25 +81,13 @@ def people_with_labels(gallery: Gallery) -> list[User]:
 
 
 def _tiles(gallery: Gallery, rows: np.ndarray, order: Order) -> list[Tile]:
-    """The tiles of some rows of the table in their order, with two queries."""
-    image_ids = gallery.table.image_ids[rows].tolist()
-    images = Image.objects.with_place().in_bulk(image_ids)
-    labels = Label.objects.on(image_ids)
-    scores, flagged = gallery.scores[rows].tolist(), gallery.flagged[rows].tolist()
-    metrics: list[float] | None = None
+    """The tiles of some rows of the table, in their order."""
+    metric = None
     if order.metric and gallery.run:
         unit, column = order.metric
-        metrics = metric_column(gallery.table, gallery.run.pk, column, unit)[rows].tolist()
-    return [
-        Tile(
-            images[pk],
-            None if score != score else score,
-            labels.get(pk),
-            None if score != score or gallery.choice is None else is_flagged,
-            metrics[n] if metrics else None,
-        )
-        for n, (pk, score, is_flagged) in enumerate(zip(image_ids, scores, flagged, strict=True))
-    ]
+        metric = metric_column(gallery.table, gallery.run.pk, column, unit)[rows]
+    flagged = None if gallery.choice is None else gallery.flagged[rows]
+    return tiles_of_images(gallery.run, gallery.table.image_ids[rows], gallery.scores[rows], flagged, metric)
 
 
 def _instead(masks: dict[str, np.ndarray], n: int) -> list[tuple[str, int]]:

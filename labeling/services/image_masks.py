@@ -87,6 +87,10 @@ class Gallery:
         """(N,) True for the images that pass every filter."""
         return every(self.masks(wanted), len(self.table.image_ids))
 
+    def matching_ids(self, wanted: ImageFilter) -> np.ndarray:
+        """Their ids (n,), ascending."""
+        return self.table.image_ids[self.matching(wanted)]
+
     def _within(self, conditions: Sequence[Condition]) -> np.ndarray:
         run = self.run
         if run is None:
@@ -135,14 +139,6 @@ class Gallery:
             UNSCORED: lambda: ~is_scored,
         }
         return _any([of_side[side]() for side in sides])
-
-
-def matching_ids(
-    experiment: Experiment, wanted: ImageFilter, *, run: ScoreRun | None = None, choice: CutoffChoice | None = None
-) -> np.ndarray:
-    """The ids (n,), ascending, of all images that pass a filter. `run` and `choice` say what is flagged."""
-    gallery = Gallery.of(experiment, run, choice)
-    return gallery.table.image_ids[gallery.matching(wanted)]
 
 
 def every(masks: Mapping[str, np.ndarray], n: int) -> np.ndarray:

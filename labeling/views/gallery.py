@@ -110,7 +110,7 @@ def matching(request: HttpRequest, pk: int) -> JsonResponse:
     """What "all that match" selects, images of other pages as well: their places by id."""
     experiment = get_object_or_404(Experiment.objects.prefetch_related("channels"), pk=pk)
     images, _ = _gallery_asked(request.GET, experiment)
-    ids = images.table.image_ids[images.matching(ImageFilter.parse(dict(request.GET.lists())))]
+    ids = images.matching_ids(ImageFilter.parse(dict(request.GET.lists())))
     if len(ids) > MOST_AT_ONCE:
         raise BadValue(f"{len(ids):,} images match; filter them to {MOST_AT_ONCE:,} or fewer to label them at once.")
     found = Image.objects.filter(pk__in=ids.tolist()).with_place()

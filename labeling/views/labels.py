@@ -20,7 +20,7 @@ from labeling.services.bands import Tile, views_of
 from labeling.services.image_facts import basis_of, facts_of_page, with_scores
 from labeling.services.labels import NewLabel, label_images, undo_label
 from labeling.services.placeholders import describe_tiles
-from labeling.services.repeats import is_to_repeat
+from labeling.services.repeats import is_to_repeat, next_repeat
 from labeling.views.access import requires
 
 QUEUE_TILE_PX = 224  # large enough to judge by: the queue shows few images
@@ -129,7 +129,9 @@ def tiles_answer(
 ) -> HttpResponse:
     """Tiles as they are now, one after another, and a sentence."""
     tiles = tiles_of(experiment, image_ids)
-    shown = [_as_asked(tiles[pk], request.user) if from_queue else tiles[pk] for pk in image_ids]
+    shown = [tiles[pk] for pk in image_ids]
+    if from_queue:
+        shown = _as_asked(shown, experiment, request.user)
     return render(
         request,
         "labeling/_labelled.html",
@@ -146,10 +148,16 @@ def tiles_answer(
     )
 
 
-def _as_asked(tile: Tile, person: User) -> Tile:
+def _as_asked(tiles: list[Tile], experiment: Experiment, person: User) -> list[Tile]:
     """Without the verdict where an undo brought back the one that a blind repeat asks for again."""
-    is_blind = tile.label and tile.label.undoes_id and is_to_repeat(tile.image, person)
-    return replace(tile, label=None) if is_blind else tile
+    if not any(tile.label and tile.label.undoes_id for tile in tiles):
+        return tiles
+    repeat = next_repeat(experiment, person)
+    again = repeat.earlier.image_id if repeat else None
+    return [
+        replace(tile, label=None) if tile.image.pk == again and tile.label and tile.label.undoes_id else tile
+        for tile in tiles
+    ]
 
 
 def tile_of(image: Image) -> Tile:

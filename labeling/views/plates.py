@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from imaging.wells import WellPosition, row_letters
-from labeling.models import Experiment, Image, Label, Score, Well
+from labeling.models import Experiment, Image, Score, Well
 from labeling.roles import Action
 from labeling.services.bands import Tile, views_of
 from labeling.services.image_facts import Basis, basis_of
@@ -19,6 +19,7 @@ from labeling.services.plate_map import CONTROL_CLASS, PlateMap, class_in, losse
 from labeling.services.well_colours import colour_wells, colourings_of
 from labeling.views.access import requires
 from labeling.views.asked import well_asked
+from labeling.views.labels import tiles_of
 
 MOST_FIELDS = 120
 
@@ -68,7 +69,7 @@ def _fields(
         "elsewhere": [(words, urlencode(wanted.as_query(), doseq=True)) for words, wanted in elsewhere],
         "well": well,
         "n_fields": Image.objects.filter(well__in=wells).count() if wells else 0,
-        "tiles": _worst_tiles(wells, basis) if wells else [],
+        "tiles": _worst_tiles(experiment, wells, basis) if wells else [],
         "view": views_of(list(experiment.channels.all()))[0][0],
         "size": request.user.tile_size,
     }
@@ -87,19 +88,11 @@ def _galleries_of(well: Well) -> list[tuple[str, ImageFilter]]:
     ]
 
 
-def _worst_tiles(wells: list[int], basis: Basis) -> list[Tile]:
+def _worst_tiles(experiment: Experiment, wells: list[int], basis: Basis) -> list[Tile]:
     """At most so many tiles, the worst score first and fields without a score last."""
-    scored = Score.objects.filter(run=basis.run, well__in=wells).order_by("score", "image")[:MOST_FIELDS]
-    scores = dict(scored.values_list("image_id", "score")) if basis.run else {}
-    images = Image.objects.with_place().in_bulk(list(scores))
-    unscored = Image.objects.filter(well__in=wells).exclude(scores__run=basis.run).with_place().in_plate_order()
-    found = [images[pk] for pk in scores] + list(unscored[: MOST_FIELDS - len(scores)])
-    labels = Label.objects.on([image.pk for image in found])
-    return [
-        Tile(image, scores.get(image.pk), labels.get(image.pk), _is_flagged(scores.get(image.pk), basis.cutoff_value))
-        for image in found
-    ]
-
-
-def _is_flagged(score: float | None, cutoff: float | None) -> bool | None:
-    return None if score is None or cutoff is None else score < cutoff
+    scored = Score.objects.filter(run=basis.run, well__in=wells).order_by("score", "image")
+    ids = list(scored.values_list("image_id", flat=True)[:MOST_FIELDS])
+    others = Image.objects.filter(well__in=wells).exclude(pk__in=ids).in_plate_order().values_list("pk", flat=True)
+    ids += others[: MOST_FIELDS - len(ids)]
+    tiles = tiles_of(experiment, ids)
+    return [tiles[pk] for pk in ids]

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labeling.models import Image, Label, Well
+from labeling.models import Image, ImageReason, Label, Well
 from labeling.problems import BadValue, Conflict
 from labeling.services.cutoffs import choose_cutoff, flagged_rows
 from labeling.services.gallery import read_page
 from labeling.services.image_filters import NAMES, ImageFilter, meanings_of, written
-from labeling.services.image_masks import Gallery, matching_ids
+from labeling.services.image_masks import Gallery
 from labeling.services.image_orders import Order
 from labeling.services.image_tables import disputed_images, image_table
 from labeling.services.labels import NewLabel, label_images, undo_label
@@ -273,7 +273,7 @@ def test_where_nothing_matches_it_says_which_filter_to_take_off(world):
 
 def test_ids_of_a_filter_are_those_of_its_pages(world):
     gallery, wanted = world.gallery, ImageFilter.parse({"side": ["flagged"], "treatment": ["compound=X"]})
-    ids = matching_ids(world.experiment, wanted, run=gallery.run, choice=gallery.choice)
+    ids = gallery.matching_ids(wanted)
     seen, _ = walk(gallery, wanted, Order("best"))
     assert ids.tolist() == sorted(seen)
     assert len(ids)
@@ -294,10 +294,31 @@ def test_a_plate_map_and_new_images_are_seen_at_once(world):
     before = image_table(experiment)
     assert image_table(experiment) is before
     Well.objects.filter(plate__experiment=experiment, row=2).update(treatment={"compound": "New"})
-    assert len(matching_ids(experiment, ImageFilter.parse({"treatment": ["compound=New"]}))) == 14
+    assert len(Gallery.of(experiment).matching_ids(ImageFilter.parse({"treatment": ["compound=New"]}))) == 14
     image = experiment.images.last()
     Image.objects.create(experiment=experiment, plate=image.plate, well=image.well, site=30)
-    assert len(matching_ids(experiment, ImageFilter.parse({"treatment": ["compound=New"]}))) == 15
+    assert len(Gallery.of(experiment).matching_ids(ImageFilter.parse({"treatment": ["compound=New"]}))) == 15
+
+
+def test_a_tile_and_the_filter_mean_the_same_by_disagreement(world, scientist, second_scientist):
+    images = list(world.experiment.images.order_by("id"))
+    random = np.random.default_rng(8)
+    for _ in range(60):
+        image, by = images[random.integers(8)], (scientist, second_scientist)[random.integers(2)]
+        label_images([NewLabel(image.pk, ("good", "bad", "unsure")[random.integers(3)])], by=by)
+    in_force = Label.objects.on([image.pk for image in images])
+    marked = sorted(pk for pk, label in in_force.items() if label.is_disputed)
+    assert disputed_images(world.experiment).tolist() == marked
+    assert 0 < len(marked) < len(in_force)
+
+
+def test_a_tile_of_the_gallery_says_what_speaks_against_it(world):
+    worst = read_page(world.gallery, ImageFilter(), Order("worst"), limit=1).tiles[0].image
+    ImageReason.objects.create(
+        run=world.gallery.run, image=worst, rank=1, code="blur", column=DNA, strength=1.0, words="DNA channel blurrier"
+    )
+    first, second = read_page(world.gallery, ImageFilter(), Order("worst"), limit=2).tiles
+    assert (first.why, second.why) == ("DNA channel blurrier", "")
 
 
 def test_who_takes_a_word_back_disputes_nothing(world, scientist, second_scientist):

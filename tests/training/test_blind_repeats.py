@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from labeling.models import Label, LabelQueue, ScoreRun
@@ -173,3 +177,21 @@ def test_a_repeat_that_says_otherwise_replaces_the_first_word(labelled):
     assert (after.verdicts.n_good, after.verdicts.n_bad) == (before.verdicts.n_good + 1, before.verdicts.n_bad - 1)
     assert set(after.label_ids) == set(before.label_ids) - {first.pk} | {again.pk}
     assert n_new_labels(labelled) == 15
+
+
+def test_an_undo_of_many_hides_the_first_verdict_again(due, experiment, scientist):
+    """Whatever the number of tiles, whether one of them is a blind repeat is asked once."""
+    client, many = client_of(scientist), reverse("queue_label_many", args=[experiment.pk])
+    labelled = Label.objects.filter(experiment=experiment).order_by("id").values_list("image", flat=True)
+    others = [pk for pk in labelled if pk != due.earlier.image_id]
+    n_queries = []
+    for n in (2, 12):
+        ids, key = [due.earlier.image_id, *others[: n - 1]], f"6f1f0c1e-0000-4000-8000-0000000000{n:02}"
+        said = {"images": ",".join(map(str, ids)), "confirmed": n, "verdict": "bad", "request_key": key}
+        assert text_of(client.post(many, said, headers=FETCH)).count("tile size-224 is-bad") == n
+        with CaptureQueriesContext(connection) as queries:
+            undone = text_of(client.post(f"{many}undo/", {"batch": key}, headers=FETCH))
+        n_queries.append(len(queries))
+        shown = dict(re.findall(r'data-image="(\d+)"[^>]*data-verdict="(\w*)"', undone))
+        assert shown == {str(pk): "" if pk == due.earlier.image_id else "good" for pk in ids}
+    assert n_queries[0] == n_queries[1]

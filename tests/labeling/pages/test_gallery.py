@@ -12,7 +12,7 @@ from labeling.services.labels import NewLabel, label_images
 from tests.factories import add_blended_scores, make_experiment, make_scored_experiment, save_cutoff_at
 from tests.labeling.pages.conftest import HTMX, text_of
 
-QUERIES = 16
+QUERIES = 17
 SATURATED = "CellQC_SaturatedPercent_DNA"
 
 

@@ -7,8 +7,13 @@ import re
 import pytest
 
 from labeling.models import Image, Well
+from labeling.services.cutoffs import choose_cutoff, save_cutoff
+from labeling.services.rules import Condition
+from labeling.services.run_tables import metric_values, run_table
 from tests.factories import add_scores, make_experiment, save_cutoff_at
 from tests.labeling.pages.conftest import HTMX, text_of
+
+SATURATED = "CellQC_SaturatedPercent_DNA"
 
 
 def plates(client, experiment, query="", **options):
@@ -48,6 +53,28 @@ def test_a_well_shows_its_fields_the_worst_first(experiment, as_scientist):
         expected = list(Image.objects.filter(well=well).order_by("scores__score").values_list("id", flat=True))
         assert tiles(response) == expected
     assert "<html" not in text_of(response)
+
+
+def test_before_scoring_a_well_shows_its_fields_too(scientist, as_scientist):
+    well = make_experiment(scientist).plates.first().wells.first()
+    shown = tiles(plates(as_scientist, well.plate.experiment, f"?well={well.pk}"))
+    assert shown == list(well.images.order_by("site").values_list("id", flat=True))
+    assert shown
+
+
+def test_fields_are_flagged_by_the_whole_rule_as_in_review(experiment, scientist, as_scientist):
+    """A condition beside the score flags here, too, and a tile does not change its side when it is labelled."""
+    run, well = experiment.score_runs.get(), Well.objects.first()
+    first, second = well.images.order_by("id")
+    values = metric_values(run.pk, SATURATED, "raw")
+    value_of = {image.pk: float(values[run_table(run.pk).row_of(image.pk)]) for image in (first, second)}
+    limit = sum(value_of.values()) / 2
+    rule = choose_cutoff(run, unused=1, conditions=[Condition(SATURATED, "raw", None, limit)])
+    save_cutoff(run, rule, by=scientist, reason="saturation only")
+    page = text_of(plates(as_scientist, experiment, f"?well={well.pk}", headers=HTMX))
+    flagged = {int(pk) for pk in re.findall(r'class="tile [^"]*is-flagged[^"]*"[^>]*data-image="(\d+)"', page)}
+    assert flagged == {pk for pk, value in value_of.items() if value > limit}
+    assert len(flagged) == 1
 
 
 def test_a_class_shows_the_fields_of_its_wells(experiment, as_scientist):

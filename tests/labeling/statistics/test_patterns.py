@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from labeling.statistics.draws import Draws, chance_of_more, sums_of_coins, sums_of_draws
 from labeling.statistics.guard import PlateOfClasses, losing_classes
-from labeling.statistics.patterns import find_patterns
+from labeling.statistics.patterns import _sites, find_patterns
 from labeling.statistics.wells import PlateCounts
 
 N_SITES = 4
@@ -112,6 +113,18 @@ def test_an_effect_is_named_and_nothing_else(kind, name):
     found = find_patterns([a_plate(with_effect(kind)), a_plate(random_plate(np.random.default_rng(5)), "0413")])
     assert [(pattern.barcode, pattern.kind, pattern.name) for pattern in found] == [("0412", kind, name)]
     assert found[0].share > 2 * found[0].share_elsewhere
+
+
+def test_each_site_is_judged_by_the_wells_that_have_it():
+    lost = random_plate(np.random.default_rng(9), (16, 24, 3))
+    whole, is_left = a_plate(lost), np.tile(np.arange(24) < 12, 16)
+    has = {1: np.ones(384, bool), 2: is_left, 3: ~is_left}
+    by_site = {site: (wells.astype(int), whole.lost_by_site[site][1] * wells) for site, wells in has.items()}
+    n_fields, n_lost = (sum(numbers[n] for numbers in by_site.values()) for n in (0, 1))
+    plate = replace(whole, n_fields=n_fields, n_lost=n_lost, lost_by_site=by_site)
+    for pattern, wells, (_, gone) in zip(_sites(plate), has.values(), by_site.values(), strict=True):
+        alone = sums_of_coins(n_lost[wells] / n_fields[wells])
+        assert pattern.chance == pytest.approx(chance_of_more(alone, int(gone.sum())))
 
 
 def test_a_pattern_says_how_much_and_where():
