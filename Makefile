@@ -38,7 +38,7 @@ bench-learning: $(INSTALLED)
 # The pictures of the help page, from a simulated plate; a change of the pages' look asks for it.
 guide: $(INSTALLED)
 	@sh tests/browser/install_chromium.sh
-	CELLQC_DRAW_GUIDE=1 $(PY) -m pytest -q tests/browser/test_guide.py -k draw
+	$(PY) -m pytest -q tests/browser/guide.py
 
 # Pin anew what pyproject.toml allows. torch keeps its plain version: a build tag exists on one machine only.
 lock: $(INSTALLED)

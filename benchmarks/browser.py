@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +15,13 @@ from django.db import connections
 from django.test.testcases import LiveServerThread
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.chromium import find_chromium, launch
 from benchmarks.metrics import DIFFERENT_FIELDS, check, print_table, render
 from labeling.models import Experiment, Image, User
 from labeling.services.experiments import create_experiment
 from labeling.services.ingest import ingest_source
 from labeling.services.measuring import measure_experiment
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 WINDOW = {"width": 1920, "height": 1080}
 TARGET_FRAME_MS, TARGET_BANDS_MS, TARGET_VIEWER_MS = 16.0, 300.0, 1000.0
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
@@ -44,14 +42,14 @@ WATCH_FRAMES = """
 
 def time_browser(experiment: Experiment, *, by: User, password: str, repeats: int) -> list[str]:
     """Print the table; returns the targets that were missed. Without a Chromium nothing is measured, which is said."""
-    executable = next((path for name in NAMES if (path := shutil.which(name))), None)
+    executable = find_chromium()
     if executable is None:
         print("No Chromium is found; what the browser does was not measured. Install Debian's chromium package.\n")
         return []
     with tempfile.TemporaryDirectory(prefix="cellqc-bench-") as folder, serving() as address:
         large = large_images(Path(folder), by=by)
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+            browser = launch(playwright, executable)
             frames, bands = drag(log_in(browser, address, by, password), experiment, repeats)
             viewer = open_viewer(browser, address, by, password, large)
     rows = [

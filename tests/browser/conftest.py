@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks.chromium import find_chromium, launch
 from imaging.previews import DisplayRange, grey_jpeg
 from imaging.simulate import PlateRecipe, write_plate
 from labeling.models import Experiment, User
@@ -18,10 +18,8 @@ from tests.conftest import PASSWORD, ROOT
 from tests.factories import make_scored_experiment
 
 SCREENSHOTS = ROOT / "var" / "screenshots"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 # What htmx says of a poll that leaving the page cuts off. A request that fails is complained of by the browser, too.
 CUT_OFF = ("htmx:sendError", "htmx:sendAbort", "htmx:afterRequest")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,11 +32,11 @@ def _django_beside_playwright():
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    executable = next((path for name in NAMES if (path := shutil.which(name))), None)
+    executable = find_chromium()
     if executable is None:
         pytest.skip("no Chromium is found; install Debian's chromium package")
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        yield launch(playwright, executable)
 
 
 @pytest.fixture(params=[(1280, 800), (1920, 1080)], ids=["1280", "1920"])
