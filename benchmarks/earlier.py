@@ -12,11 +12,9 @@ from itertools import product
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from benchmarks.learning_data import LearningSet, measured_plate, scoring_columns
+from benchmarks.learning_data import LearningSet, simulated_plate
 from benchmarks.metrics import print_table
 from training.learners.blend import BlendedLearner, forest_scale
-from training.learners.isolation import IsolationScorer
-from training.learners.scaling import robust_features
 from training.learners.verdicts import verdicts_of
 
 PLATES = (201, 202, 203, 301, 302, 303)
@@ -26,7 +24,7 @@ DRAWS = 3
 
 
 def run() -> None:
-    sets = {seed: _plate(seed) for seed in PLATES}
+    sets = {seed: simulated_plate(seed, with_embeddings=False, only_varying=False) for seed in PLATES}
     gains: dict[int, list[tuple[float, float]]] = {n: [] for n in OWN_LABELS}
     for (place, seed), n, draw in product(enumerate(PLATES), OWN_LABELS, range(DRAWS)):
         others = [sets[PLATES[(place + 1 + k) % len(PLATES)]] for k in range(N_EARLIER)]
@@ -46,25 +44,6 @@ def run() -> None:
             ]
         )
     print_table(["own labels", "alone", "with earlier", "gain (95 %)", "better in"], rows)
-
-
-def _plate(seed: int) -> LearningSet:
-    """Metrics alone, all columns kept, so that those of every plate are the same."""
-    plate = measured_plate(seed)
-    plates = np.zeros(len(plate.values), int)
-    values = plate.values[:, scoring_columns(plate.columns, plate.channels)].astype(np.float32)
-    scorer = IsolationScorer(random_state=seed).fit(values, plates)
-    return LearningSet(
-        name=f"plate {seed}",
-        features=robust_features(values, plates).astype(np.float32),
-        isolation=scorer.score_samples(values, plates),
-        wells=plate.wells,
-        plates=plates,
-        is_bad=plate.is_bad,
-        defects=plate.defects,
-        treatments=plate.treatments,
-        phenotypes=plate.phenotypes,
-    )
 
 
 def _one(one: LearningSet, others: list[LearningSet], n: int, draw: int) -> tuple[float, float]:

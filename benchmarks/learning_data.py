@@ -133,12 +133,16 @@ def scoring_columns(columns: Sequence[str], channels: Sequence[str]) -> np.ndarr
     return np.array([n for n, column in enumerate(columns) if parse_column(column, channels)[0].for_scoring])
 
 
-def simulated_plate(seed: int, *, with_embeddings: bool = True) -> LearningSet:
-    """A simulated plate with its features: robust metrics and reduced embeddings beside them, or metrics alone."""
+def simulated_plate(seed: int, *, with_embeddings: bool = True, only_varying: bool = True) -> LearningSet:
+    """A simulated plate with its features: robust metrics and reduced embeddings beside them, or metrics alone.
+
+    With `only_varying` False no metric is left out, so that the features of every plate are the same.
+    """
     plate = measured_plate(seed)
     plates = np.zeros(len(plate.values), int)
     values = plate.values[:, scoring_columns(plate.columns, plate.channels)].astype(np.float32)
-    values = values[:, varying_columns(values)]
+    if only_varying:
+        values = values[:, varying_columns(values)]
     features, seen = robust_features(values, plates).astype(np.float32), None
     if with_embeddings:
         seen = EmbeddingReducer(random_state=seed).fit_transform(embedding_vectors(seed), plates)
