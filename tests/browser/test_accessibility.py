@@ -1,4 +1,4 @@
-"""axe-core looks at every page people use: no serious issue on any."""
+"""Every page people use: axe-core finds no serious issue, nothing scrolls sideways, and a picture is kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 from labeling.models import Image, ScoreRun
 from labeling.services.labels import NewLabel, label_images
 from labeling.services.qc_sets import draft_qc_set
-from tests.browser.conftest import log_in
+from tests.browser.conftest import SCREENSHOTS, log_in
 from tests.conftest import ROOT
 from tests.factories import save_cutoff_at
 from training.retraining import retrain
@@ -16,6 +16,8 @@ from training.sampling import draw_sample
 
 AXE = ROOT / "tests" / "browser" / "vendor" / "axe-core-4.14.1" / "axe.min.js"
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+PICTURED = ((1920, 1080), (1280, 800))
+SIZES = ((1024, 768), *PICTURED, (2560, 1440))
 # The address of each page, with what is made below.
 PAGES = {
     "experiments": "/",
@@ -79,10 +81,21 @@ def addresses(demo_plate, scientist, second_scientist, settings) -> dict[str, in
     }
 
 
+def scrolling(page: Page) -> list[str]:
+    """Widths in pixels at which one would have to scroll sideways, of those that are promised."""
+    too_wide = []
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        needed = page.evaluate("() => document.documentElement.scrollWidth")
+        too_wide += [f"{needed} px at {width}"] if needed > width else []
+    return too_wide
+
+
 @pytest.mark.parametrize("page", [(1280, 800)], indirect=True, ids=["1280"])
-def test_no_page_has_a_serious_issue(page: Page, addresses, scientist, admin):
+def test_every_page_can_be_used_by_all_at_every_width(page: Page, addresses, scientist, admin):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.goto("/login/")
-    found = {"log-in": serious(page)}
+    found = {"log-in": serious(page) + scrolling(page)}
     log_in(page, scientist.username)
     for name, address in PAGES.items():
         if name == "audit":
@@ -90,5 +103,9 @@ def test_no_page_has_a_serious_issue(page: Page, addresses, scientist, admin):
             log_in(page, admin.username)
         page.goto(address.format(**addresses))
         page.wait_for_load_state("networkidle")
-        found[name] = serious(page)
+        found[name] = scrolling(page)
+        for width, height in PICTURED:
+            page.set_viewport_size({"width": width, "height": height})
+            page.screenshot(path=SCREENSHOTS / f"page-{name.replace(', ', '-').replace(' ', '-')}-{width}.png")
+        found[name] += serious(page)
     assert {name: issues for name, issues in found.items() if issues} == {}
