@@ -65,8 +65,11 @@ class Agreement:
         )
 
     def __str__(self) -> str:
+        """As it stands in a sentence that somebody signs: a kappa of two images would say what nobody knows."""
         if self.kappa is None:
             return "kappa undefined"
+        if self.n < ENOUGH:
+            return f"{self.n_agreed:,} of them alike, too few for a kappa"
         return f"kappa {self.kappa:.2f} ({self.low:.2f} to {self.high:.2f})".replace("-", "\u2212")
 
 

@@ -121,7 +121,7 @@ def test_each_person_against_themself_by_blind_repeats(experiment, images, scien
     assert (own.agreement.n, own.agreement.n_agreed, own.n_apart) == (4, 3, 1)
     assert own.agreement.table == ((1, 1, 0), (0, 2, 0), (0, 0, 0))
     assert found.people[0].n_images == 4
-    assert "Grace Plate judged 4 images twice, unaware: kappa 0.50" in found.in_short
+    assert "Grace Plate judged 4 images twice, unaware: 3 of them alike, too few for a kappa." in found.in_short
 
 
 def test_an_undone_repeat_counts_for_nothing(experiment, images, scientist):

@@ -121,7 +121,7 @@ def test_a_set_says_how_well_people_agreed_when_it_was_drafted(
     both(images, scientist, second_scientist, ("good", "good"), ("bad", "bad"))
     as_scientist.post(reverse("draft_qc_set", args=[plate.pk]))
     address = reverse("qc_set", args=[plate.qc_sets.get().pk])
-    sentence = "Grace Plate and Rosa Well judged 2 images both: kappa 1.00"
+    sentence = "Grace Plate and Rosa Well judged 2 images both: 2 of them alike, too few for a kappa"
     assert sentence in text_of(as_scientist.get(address))
     say(images[2], "good", second_scientist)
     say(images[2], "bad", scientist)
