@@ -155,6 +155,8 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   function showBands() {
+    clearTimeout(pausing);
+    pausing = undefined;
     const address = withRule(location.href);
     history.replaceState(history.state, "", address);
     // The source carries hx-sync, so that an answer to an earlier cutoff never replaces a later one.
@@ -177,9 +179,12 @@ document.addEventListener("DOMContentLoaded", () => {
   histogram.addEventListener("pointermove", (event) => {
     if (histogram.hasPointerCapture(event.pointerId)) setLine(held, scale.value(placeAt(event)));
   });
+  // A hand that lets go rests: no pause to wait for.
+  histogram.addEventListener("pointerup", () => { if (pausing !== undefined) showBands(); });
   for (const name of lines) {
     const slider = byId(`slider-${name}`), number = byId(`number-${name}`);
     slider.addEventListener("input", () => setLine(name, scale.value(Number(slider.value))));
+    slider.addEventListener("change", () => { if (pausing !== undefined) showBands(); });
     number.addEventListener("input", () => {
       if (number.validity.valid && (number.value !== "" || axis)) setLine(name, number.value === "" ? null : Number(number.value));
     });
