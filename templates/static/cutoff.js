@@ -160,7 +160,9 @@ document.addEventListener("DOMContentLoaded", () => {
     const address = withRule(location.href);
     history.replaceState(history.state, "", address);
     // The source carries hx-sync, so that an answer to an earlier cutoff never replaces a later one.
-    htmx.ajax("GET", address.pathname + address.search, { source: "#explorer", target: "#bands", swap: "outerHTML" });
+    // One that a later one cuts off rejects without a reason; what goes wrong htmx tells by its events.
+    htmx.ajax("GET", address.pathname + address.search, { source: "#explorer", target: "#bands", swap: "outerHTML" })
+      .catch((reason) => { if (reason !== undefined) throw reason; });
   }
 
   // --- the hand --------------------------------------------------------------------------------------
@@ -184,7 +186,7 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const name of lines) {
     const slider = byId(`slider-${name}`), number = byId(`number-${name}`);
     slider.addEventListener("input", () => setLine(name, scale.value(Number(slider.value))));
-    slider.addEventListener("change", () => { if (pausing !== undefined) showBands(); });
+    slider.addEventListener("pointerup", () => { if (pausing !== undefined) showBands(); });
     number.addEventListener("input", () => {
       if (number.validity.valid && (number.value !== "" || axis)) setLine(name, number.value === "" ? null : Number(number.value));
     });
