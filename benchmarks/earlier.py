@@ -52,15 +52,15 @@ def _one(one: LearningSet, others: list[LearningSet], n: int, draw: int) -> tupl
     rows = _labels(one, n, rng)
     verdicts = verdicts_of(rows, ~one.is_bad[rows])
     rest = np.setdiff1d(np.arange(len(one.is_bad)), rows)
-    scale, earlier = forest_scale(one.isolation), []
+    scale, earlier = forest_scale(one.outlook), []
     for other in others:
-        theirs, (middle, spread) = _labels(other, EARLIER_LABELS, rng), forest_scale(other.isolation)
-        isolation = (other.isolation - middle) / spread * scale[1] + scale[0]
+        theirs, (middle, spread) = _labels(other, EARLIER_LABELS, rng), forest_scale(other.outlook)
+        isolation = (other.outlook - middle) / spread * scale[1] + scale[0]
         earlier.append((other.features, isolation, verdicts_of(theirs, ~other.is_bad[theirs])))
     found = []
     for given in (None, earlier):
-        learner = BlendedLearner(random_state=draw).fit(one.features, one.isolation, one.wells, verdicts, earlier=given)
-        bad = 1 - learner.predict(one.features, one.isolation).good
+        learner = BlendedLearner(random_state=draw).fit(one.features, one.outlook, one.wells, verdicts, earlier=given)
+        bad = 1 - learner.predict(one.features, one.outlook).good
         found.append(float(average_precision_score(one.is_bad[rest], bad[rest])))
     return found[0], found[1]
 

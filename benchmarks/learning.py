@@ -71,8 +71,8 @@ def simulate(data: LearningSet, way: str, seed: int, *, classifier: str = "commi
         order += _ask(data, way, verdicts, prediction, seed, rng)
         verdicts = verdicts_of(np.array(order, int), ~data.is_bad[order])
         try:
-            model = BlendedLearner(classifier, seed).fit(data.features, data.isolation, data.wells, verdicts)
-            prediction = model.predict(data.features, data.isolation)
+            model = BlendedLearner(classifier, seed).fit(data.features, data.outlook, data.wells, verdicts)
+            prediction = model.predict(data.features, data.outlook)
         except TooFewLabels:
             prediction = None
         if len(order) in REPORTED_AT:
@@ -91,7 +91,7 @@ def _ask(
     if way == "ours":
         choices = choose_next(
             data.features,
-            data.isolation,
+            data.outlook,
             data.wells,
             verdicts=verdicts,
             prediction=prediction,

@@ -18,6 +18,7 @@ from imaging.embeddings.fields import embed_planes
 from imaging.metrics import METRIC_SET_VERSION, measure_field_planes, metric_columns, parse_column
 from imaging.previews import DisplayRange
 from imaging.simulate import PlateRecipe, plan_plate, render_field
+from training.learners.company import company, with_company
 from training.learners.isolation import IsolationScorer
 from training.learners.reduce import EmbeddingReducer
 from training.learners.scaling import robust_features, varying_columns
@@ -35,13 +36,14 @@ BAD_SHARES = (0.11, 0.12, 0.10)
 class LearningSet:
     """One experiment as the learners see it, and the truth that only the simulated scientist knows.
 
-    features (N, P) float32, isolation (N,) -1 to 0, wells and plates (N,) int, is_bad (N,) bool; defects and
-    treatments (N,) str, empty where there is none; phenotypes (N,) str.
+    features (N, P) float32, isolation (N,) -1 to 0, outlook (N,) as in `LearningTable`, wells and plates (N,) int,
+    is_bad (N,) bool; defects and treatments (N,) str, empty where there is none; phenotypes (N,) str.
     """
 
     name: str
     features: np.ndarray
     isolation: np.ndarray
+    outlook: np.ndarray
     wells: np.ndarray
     plates: np.ndarray
     is_bad: np.ndarray
@@ -148,10 +150,12 @@ def simulated_plate(seed: int, *, with_embeddings: bool = True, only_varying: bo
         seen = EmbeddingReducer(random_state=seed).fit_transform(embedding_vectors(seed), plates)
         features = np.hstack([features, seen])
     scorer = IsolationScorer(random_state=seed).fit(values, plates, embeddings=seen)
+    isolation = scorer.score_samples(values, plates, embeddings=seen)
     return LearningSet(
         name=f"plate {seed}",
         features=features,
-        isolation=scorer.score_samples(values, plates, embeddings=seen),
+        isolation=isolation,
+        outlook=with_company(isolation, company(features, plates, plate.wells, random_state=seed)),
         wells=plate.wells,
         plates=plates,
         is_bad=plate.is_bad,
@@ -197,12 +201,14 @@ def nearly_blind_table(seed: int, *, n_rows: int = 864, n_bad: int = 79) -> Lear
     defects = np.full(n_rows, "", dtype="<U12")
     defects[bad] = np.array(["kind 1", "kind 2", "kind 3"])[kinds]
     plates = np.zeros(n_rows, int)
-    scorer = IsolationScorer(random_state=seed).fit(values, plates)
+    isolation = IsolationScorer(random_state=seed).fit(values, plates).score_samples(values, plates)
+    features, wells = robust_features(values, plates).astype(np.float32), rng.permutation(n_rows) // 3
     return LearningSet(
         name=f"nearly blind {seed}",
-        features=robust_features(values, plates).astype(np.float32),
-        isolation=scorer.score_samples(values, plates),
-        wells=rng.permutation(n_rows) // 3,
+        features=features,
+        isolation=isolation,
+        outlook=with_company(isolation, company(features, plates, wells, random_state=seed)),
+        wells=wells,
         plates=plates,
         is_bad=is_bad,
         defects=defects,

@@ -131,10 +131,9 @@ def _judge(experiment: Experiment, source: ModelVersion, run: ScoreRun, table: L
     learner, experience = load_learner(source), load_experience(source)
     features = features_in(experience.frame, experiment, run, table)
     plates = experience.familiarity.measure(features, table.plate_ids)
-    scale = forest_scale(table.isolation)
-    prediction = learner.predict(features, rescaled(table.isolation, scale, learner.middle_))
+    prediction = learner.predict(features, rescaled(table.outlook, forest_scale(table.outlook), learner.middle_))
     is_far = np.isin(table.plate_ids, [plate.plate for plate in plates if plate.is_far])
-    forest = forest_alone(table.isolation, scale)
+    forest = forest_alone(table.isolation)
     good = np.where(is_far, forest, prediction.good)
     prediction = replace(
         prediction,

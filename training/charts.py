@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LEFT, TOP, WIDTH, HEIGHT = 44, 8, 264, 176  # of the plotting field, in units of the drawing
-SERIES = (("ours", "this way of asking"), ("random", "random labels"), ("forest", "forest only"))
+SERIES = (("ours", "this way of asking"), ("random", "random labels"), ("forest", "without labels"))
 Points = Sequence[Sequence[float]]
 
 

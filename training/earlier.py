@@ -73,14 +73,12 @@ def is_usual(experiment: Experiment) -> bool:
     return settings.EARLIER_LABELS if asked is None else bool(asked)
 
 
-def earlier_labels(
-    experiment: Experiment, frame: Frame, isolation: np.ndarray
-) -> tuple[list[EarlierLabels], list[str]]:
+def earlier_labels(experiment: Experiment, frame: Frame, outlook: np.ndarray) -> tuple[list[EarlierLabels], list[str]]:
     """The labels of earlier experiments in the features of this one, and why those of others were left out.
 
-    `isolation` (N,) are this experiment's scores, on whose scale theirs are put.
+    `outlook` (N,) are this experiment's (`LearningTable`), on whose scale theirs are put.
     """
-    found, left_out, scale = [], [], forest_scale(isolation)
+    found, left_out, scale = [], [], forest_scale(outlook)
     for other in experiments_before(experiment):
         try:
             labels = _labels_of(other, frame, scale)
@@ -107,5 +105,5 @@ def _labels_of(other: Experiment, frame: Frame, scale: tuple[float, float]) -> E
         unsure_disagreement=np.zeros(0),
     )
     features = features_in(frame, other, run, table)[rows]
-    isolation = rescaled(table.isolation[rows], forest_scale(table.isolation), scale)
+    isolation = rescaled(table.outlook[rows], forest_scale(table.outlook), scale)
     return EarlierLabels(other, run.pk, table.image_ids[rows].tolist(), features, isolation, verdicts)

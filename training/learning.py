@@ -10,6 +10,7 @@ from labeling.models import Experiment, Image, Label, Score, ScoreRun, Verdict, 
 from labeling.problems import Conflict
 from training.comparison import NO_EMBEDDINGS, Scaling, check_scaling, compared_with, seen_by_network
 from training.features import embedding_columns, load_features
+from training.learners.company import company, with_company
 from training.learners.scaling import robust_features, varying_columns
 from training.learners.verdicts import Verdicts, Vote, resolve_votes
 
@@ -20,7 +21,8 @@ class LearningTable:
 
     image_ids, plate_ids, well_ids (N,) int64; treatments (N,) text, "" where none is known; features (N, P) float32:
     metrics as `robust_features` gives them, then what the network sees where the run used that, named by
-    `columns`; isolation (N,) scores of the run, higher is better; values (N, M) the first M columns as measured.
+    `columns`; isolation (N,) scores of the run, higher is better; outlook (N,) the same averaged with how much company
+    an image has, which is what learners start from; values (N, M) the first M columns as measured.
     """
 
     image_ids: np.ndarray
@@ -29,6 +31,7 @@ class LearningTable:
     treatments: np.ndarray
     features: np.ndarray
     isolation: np.ndarray
+    outlook: np.ndarray
     columns: tuple[str, ...]
     values: np.ndarray
 
@@ -63,13 +66,16 @@ def learning_table(experiment: Experiment, run: ScoreRun) -> LearningTable:
         seen = seen_by_network(experiment, table, scaling, groups, reference, run.seed)
     if seen is not None:
         features, columns = np.hstack([features, seen.astype(np.float32)]), columns + embedding_columns(seen.shape[1])
+    isolation = np.array([scores[int(pk)] for pk in table.image_ids], np.float64)
+    of_company = company(features, table.plate_ids, well_ids, random_state=run.seed)
     return LearningTable(
         table.image_ids,
         table.plate_ids,
         well_ids,
         np.array([treatments[int(pk)] for pk in well_ids], dtype=object),
         features,
-        np.array([scores[int(pk)] for pk in table.image_ids], np.float64),
+        isolation,
+        with_company(isolation, of_company),
         columns,
         table.values[:, varying],
     )

@@ -47,7 +47,7 @@ def renew_queue(
     cutoff = cutoff_in_force(experiment, current_run(experiment))
     choices = choose_next(
         table.features,
-        table.isolation,
+        table.outlook,
         table.well_ids,
         verdicts=(teaching or teaching_of(experiment, table)).verdicts,
         prediction=prediction,

@@ -22,6 +22,7 @@ from training.earlier import EarlierLabels, earlier_labels, is_usual
 from training.experience import experience_bytes
 from training.learners.blend import EARLIER_WEIGHT, BlendedLearner, DamagedModel, Prediction, TooFewLabels
 from training.learners.classifiers import CLASSIFIERS
+from training.learners.company import COMPANY_IN_WORDS
 from training.learners.evaluation import evaluate
 from training.learners.label_errors import suspicious_labels
 from training.learning import LearningTable, Teaching, learning_table, teaching_of
@@ -61,19 +62,19 @@ def retrain(
         raise NothingToLearn("There is no new label since the newest model; it stays.")
     with_earlier = is_usual(experiment) if earlier is None else earlier
     frame = frame_of(experiment, isolation_run, table)
-    before, left_out = earlier_labels(experiment, frame, table.isolation) if with_earlier else ([], [])
+    before, left_out = earlier_labels(experiment, frame, table.outlook) if with_earlier else ([], [])
     learner = BlendedLearner(classifier, random_state=seed)
     try:
         # Hundreds of small fits: threads would only wait for each other, and their number would show in the bits.
         with threadpool_limits(1):
             learner.fit(
                 table.features,
-                table.isolation,
+                table.outlook,
                 table.well_ids,
                 teaching.verdicts,
                 earlier=[(labels.features, labels.isolation, labels.verdicts) for labels in before],
             )
-            prediction = learner.predict(table.features, table.isolation)
+            prediction = learner.predict(table.features, table.outlook)
             report = _report(table, teaching, learner)
     except TooFewLabels as problem:
         renew_queue(table, isolation_run, seed=seed, teaching=teaching)
@@ -166,7 +167,7 @@ def _store(
         scores=prediction.good,
         metric_set=isolation_run.metric_set,
         parameters={
-            "method": "classifier and isolation forest, blended on the logit scale",
+            "method": "classifier and isolation forest with company, blended on the logit scale",
             "weight_of_classifier": learner.weight_,
             "isolation_run": isolation_run.pk,
             "scaling": isolation_run.parameters.get("scaling", ""),
@@ -182,7 +183,7 @@ def _store(
 
 def _report(table: LearningTable, teaching: Teaching, learner: BlendedLearner) -> dict[str, Any]:
     """How the model does on labels it did not see, and which labels it contradicts."""
-    known = (table.features, table.isolation, table.well_ids)
+    known = (table.features, table.outlook, table.well_ids)
     same = {"random_state": learner.random_state, "classifier": learner.classifier}
     report = evaluate(
         *known,
@@ -214,6 +215,7 @@ def _recipe(
         "isolation_run": isolation_run.pk,
         "scaling": isolation_run.parameters.get("scaling", ""),
         "embeddings": isolation_run.parameters.get("embeddings", ""),
+        "company": COMPANY_IN_WORDS,
         "columns": list(table.columns),
         "versions": {name: version(name) for name in LIBRARIES},
     }

@@ -41,7 +41,7 @@ def now(before, scientist):
 def labels_for(experiment):
     run = ScoreRun.objects.latest_of(experiment)
     table = learning_table(experiment, run)
-    return earlier_labels(experiment, frame_of(experiment, run, table), table.isolation), table
+    return earlier_labels(experiment, frame_of(experiment, run, table), table.outlook), table
 
 
 def test_only_experiments_with_the_same_channels_count(now, before):
@@ -61,8 +61,8 @@ def test_their_labels_come_in_these_columns_and_on_this_forests_scale(now, befor
     # A label's score lies as many spreads from the middle here as it did there.
     there = learning_table(before[0], ScoreRun.objects.latest_of(before[0]))
     rows = [there.rows_of([label.image_id])[label.image_id] for label in before[0].labels.order_by("id")]
-    (middle, spread), (middle_now, spread_now) = forest_scale(there.isolation), forest_scale(table.isolation)
-    assert (found[1].isolation - middle_now) / spread_now == pytest.approx((there.isolation[rows] - middle) / spread)
+    (middle, spread), (middle_now, spread_now) = forest_scale(there.outlook), forest_scale(table.outlook)
+    assert (found[1].isolation - middle_now) / spread_now == pytest.approx((there.outlook[rows] - middle) / spread)
 
 
 def test_they_change_the_model_and_stand_in_its_recipe(now, before, scientist):

@@ -85,7 +85,7 @@ def test_the_same_labels_and_seed_give_the_same_bytes(labelled, scientist):
 def test_frozen_weights_give_the_scores_of_the_run(labelled, scientist):
     model = retrain(labelled, by=scientist)
     table = learning_table(labelled, ScoreRun.objects.latest_of(labelled))
-    again = load_learner(ModelVersion.objects.get(pk=model.pk)).predict(table.features, table.isolation)
+    again = load_learner(ModelVersion.objects.get(pk=model.pk)).predict(table.features, table.outlook)
     stored = dict(blended(labelled).scores.values_list("image", "score"))
     assert [stored[int(pk)] for pk in table.image_ids] == again.good.astype(np.float32).tolist()
 

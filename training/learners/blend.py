@@ -92,7 +92,7 @@ class BlendedLearner(BaseEstimator):
         Parameters
         ----------
         features : (N, P) float32, as `scaling.robust_features` gives them, with reduced embeddings beside or not.
-        isolation : (N,) isolation scores, -1..0.
+        isolation : (N,) isolation scores, higher is better, or what stands for them (`company.with_company`).
         wells : (N,) group of each row; rows of one group are never on both sides of a cross-validation.
         verdicts : what people say of some of the rows.
         earlier : (features, isolation, verdicts) of earlier experiments with the same columns; a label of theirs

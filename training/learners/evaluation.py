@@ -303,7 +303,7 @@ def _at_random(
 
 
 def _learning_curve(trial: _Trial) -> list[dict[str, Any]]:
-    """What the first n labels teach about the others, against as many drawn from all labels, and the forest alone.
+    """What the first n labels teach about the others, against as many of all labels, and no label at all.
 
     Wells of the labels used are left out of the rest, so that neighbours do not help.
     """
