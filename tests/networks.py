@@ -7,10 +7,12 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-SIDE_PX = 224
+USUAL = (224, 224)
 
 
-def write_network(path: Path, *, side_px: int = SIDE_PX, kind: int = TensorProto.FLOAT, flat: bool = True) -> Path:
+def write_network(
+    path: Path, *, shape: tuple[int, int] = USUAL, kind: int = TensorProto.FLOAT, flat: bool = True
+) -> Path:
     """Mean, maximum and minimum of each of the three planes: (B, 9), or (B, 9, 1, 1) when not `flat`."""
     axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
     reductions = ("ReduceMean", "ReduceMax", "ReduceMin")
@@ -20,7 +22,7 @@ def write_network(path: Path, *, side_px: int = SIDE_PX, kind: int = TensorProto
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("planes", kind, ["batch", 3, side_px, side_px])],
+        [helper.make_tensor_value_info("planes", kind, ["batch", 3, *shape])],
         [helper.make_tensor_value_info("vectors", kind, ["batch", 9] if flat else ["batch", 9, 1, 1])],
         [axes],
     )

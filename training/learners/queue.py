@@ -101,7 +101,7 @@ def plan_shares(trust: float, verdicts: Verdicts, *, has_model: bool) -> dict[st
     """What part of a batch, without its random share, each way of asking gets; the parts sum to 1."""
     if not has_model:
         # Nobody can be uncertain about what nobody has seen: look around, and at what the forest suspects.
-        suspects = 0.5 * trust
+        suspects = 0.9 * trust
         return {SPREAD: 1 - suspects, SUSPECTS: 0.7 * suspects, UNCERTAIN: 0.3 * suspects}
     # Looking around never ends, and matters most while few bad images are known and the forest has misled.
     spread = 0.1 + (0.8 - 0.5 * trust) / (1 + verdicts.n_bad / 3)
