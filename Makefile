@@ -19,7 +19,7 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	@sh tests/browser/install_chromium.sh
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n auto --maxprocesses=4 --dist worksteal $(ARGS)
 
 check: $(INSTALLED)
 	$(VENV)/bin/ruff format --check .

@@ -32,11 +32,12 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings():
-    """Two test runs at once can share a server when each names its own database."""
+def django_db_modify_db_settings(request):
+    """Two test runs at once can share a server when each names its own database; each process of a run has its own."""
     from django.conf import settings
 
     settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = os.environ.get("CELLQC_TEST_DATABASE", "test_cellqc")
+    request.getfixturevalue("django_db_modify_db_settings_parallel_suffix")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,7 +45,8 @@ def _flush_past_triggers():
     """Tests with real transactions end by emptying every table, which our append-only tables refuse.
 
     That emptying, and nothing else, goes past the triggers (it takes a superuser of the database, as the embedded
-    one is), and the roles a migration made are put back.
+    one is), and the roles a migration made are put back. A page that was closed may still have a request in the
+    server: the two can wait for each other, and the request is the one to give up, not the emptying.
     """
     from django.contrib.auth.models import Group
     from django.db import connection
@@ -57,11 +59,13 @@ def _flush_past_triggers():
     def flush_past_triggers(case: TransactionTestCase) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET session_replication_role = replica")
+            cursor.execute("SET deadlock_timeout = '5min'")  # whoever waits this long looks who has to give up
         try:
             flush(case)
         finally:
             with connection.cursor() as cursor:
                 cursor.execute("SET session_replication_role = origin")
+                cursor.execute("RESET deadlock_timeout")
         for role in Role:
             Group.objects.get_or_create(name=role.value)
 
