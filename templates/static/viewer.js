@@ -37,12 +37,16 @@ document.addEventListener("DOMContentLoaded", () => {
 
   async function open() {
     try {
-      quick = layerOf(await Promise.all(channels.map((channel) => load(channel, QUICK_PX))));
+      const first = channels.map((channel) => load(channel, QUICK_PX));
+      // Each channel's other pixels are asked for when its first are here, not when all are drawn.
+      const rest = Math.max(full.width, full.height) > QUICK_PX
+        ? Promise.all(channels.map((channel, n) => first[n].then(() => load(channel)))) : undefined;
+      rest?.catch(() => {});  // told below, once
+      quick = layerOf(await Promise.all(first));
       fit();
       canvas.dataset.shown = "quick";
       underCursor.textContent = "Point at a pixel to read its values.";
-      sharp = Math.max(full.width, full.height) <= QUICK_PX ? quick
-        : layerOf(await Promise.all(channels.map((channel) => load(channel))));
+      sharp = rest ? layerOf(await rest) : quick;
       canvas.dataset.shown = "sharp";
       redraw();
     } catch (problem) {
