@@ -123,8 +123,13 @@ def _run_alone(
 
 
 def _do_chunk(work: Callable[[list[Item]], list[Result]], chunk: list[Item]) -> list[Result]:
-    """What a process does, and back with the memory: glibc keeps what planes of many sizes leave, some KB an image."""
+    """What a process does, and back with the memory.
+
+    What image libraries leave in circles is few objects of many KB, which Python by itself collects late; and glibc
+    keeps what was freed.
+    """
     results = work(chunk)
+    gc.collect()  # some ms, for chunks take half a second and more
     if trim := _malloc_trim():
         trim(0)
     return results

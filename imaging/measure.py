@@ -12,7 +12,7 @@ import numpy as np
 from imaging import previews
 from imaging.metrics import camera_ceiling, measure_field_planes
 from imaging.previews import DisplayRange, PlaneSample
-from imaging.reading import Plane, UnreadableImage, read_plane
+from imaging.reading import Plane, UnreadableImage, read_pixels, read_plane
 
 log = logging.getLogger(__name__)
 
@@ -166,10 +166,10 @@ def sample_fields(fields: Iterable[Field]) -> list[dict[str, PlaneSample]]:
     samples = []
     for one in fields:
         try:
-            planes = {file.channel: read_plane(file.uri, file.page) for file in one.files}
+            planes = {file.channel: read_pixels(file.uri, file.page) for file in one.files}
         except UnreadableImage:
             continue
-        samples.append({name: previews.sample_plane(plane.pixels) for name, plane in planes.items()})
+        samples.append({name: previews.sample_plane(pixels) for name, pixels in planes.items()})
     return samples
 
 

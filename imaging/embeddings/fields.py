@@ -12,7 +12,7 @@ from imaging.embeddings.planes import pictures
 from imaging.embeddings.runtime import input_side_px, run_network
 from imaging.measure import Field
 from imaging.previews import DisplayRange
-from imaging.reading import UnreadableImage, read_plane
+from imaging.reading import UnreadableImage, read_pixels
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def embed_field(one: Field, recipe: EmbeddingRecipe) -> EmbeddedField:
     planes = []
     for file in one.files:
         try:
-            planes.append(read_plane(file.uri, file.page).pixels)
+            planes.append(read_pixels(file.uri, file.page))
         except UnreadableImage as reason:
             return EmbeddedField(one.key, problem=f"{file.channel}: {reason}")
     return EmbeddedField(one.key, vector=embed_planes(planes, recipe))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -40,6 +40,7 @@ __all__ = [
     "local_path",
     "open_file",
     "read_bytes",
+    "read_pixels",
     "read_plane",
     "reasons_for",
 ]
@@ -107,17 +108,28 @@ def read_plane(uri: str, page: int = 0) -> Plane:
     pixels are the camera's values. Raises UnreadableImage, with a reason for a scientist, and nothing else.
     """
     with reasons_for(uri):
-        if projections.is_projection(uri):
-            pixels, sha256, size_bytes = read_projection(projections.slices_of(uri))
-        elif zarrs.is_zarr(uri):
-            pixels = zarrs.decode_zarr(uri, page)
-            sha256, size_bytes = hash_of_numbers(pixels), pixels.nbytes
-        else:
-            data = read_bytes(uri)
-            pixels = decode(data, page, uri)
-            sha256, size_bytes = hashlib.sha256(data).hexdigest(), len(data)
+        pixels, identity = _decoded(uri, page)
+        sha256, size_bytes = identity()
         plane, scaling, share_filled = convert(pixels)
         return Plane(plane, int(np.iinfo(plane.dtype).max), sha256, size_bytes, scaling, share_filled)
+
+
+def read_pixels(uri: str, page: int = 0) -> np.ndarray:
+    """Pixels of one plane as `read_plane` gives them, without waiting for the hash: for looking at."""
+    with reasons_for(uri):
+        return convert(_decoded(uri, page)[0])[0]
+
+
+def _decoded(uri: str, page: int) -> tuple[np.ndarray, Callable[[], tuple[str, int]]]:
+    """Pixels as the file has them, and what finds the hash (hex) and the number of bytes of what was read."""
+    if projections.is_projection(uri):
+        pixels, sha256, size_bytes = read_projection(projections.slices_of(uri))
+        return pixels, lambda: (sha256, size_bytes)
+    if zarrs.is_zarr(uri):
+        pixels = zarrs.decode_zarr(uri, page)
+        return pixels, lambda: (hash_of_numbers(pixels), pixels.nbytes)
+    data = read_bytes(uri)
+    return decode(data, page, uri), lambda: (hashlib.sha256(data).hexdigest(), len(data))
 
 
 def facts_from(header: Header, size_bytes: int) -> PlaneFacts:
