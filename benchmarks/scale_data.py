@@ -54,6 +54,11 @@ def scratch_database() -> Iterator[None]:
     try:
         yield
     finally:
+        with connection.cursor() as cursor:  # threads that served pages may still hold connections of their own
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
         connection.creation.destroy_test_db(own, verbosity=0)
 
 

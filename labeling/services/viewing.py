@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imaging.previews import reduced
-from imaging.reading import UnreadableImage, read_plane
+from imaging.reading import UnreadableImage, read_pixels
 from labeling.models import Image, ImageFile, Score, ScoreRun, Well
 from labeling.problems import BadValue
 
@@ -30,10 +30,10 @@ def pixel_values(file: ImageFile, size_px: int | None = None) -> np.ndarray:
     if size_px is not None and not SMALLEST_PX <= size_px <= LARGEST_PX:
         raise BadValue(f"A view is {SMALLEST_PX} to {LARGEST_PX:,} pixels wide.")
     try:
-        pixels = read_plane(file.uri, file.page).pixels
+        pixels = read_pixels(file.uri, file.page)
     except UnreadableImage as reason:
         raise BadValue(f"{file.uri.rsplit('/', 1)[-1]} {reason}.") from reason
-    return (pixels if size_px is None else reduced(pixels, size_px)).astype("<u2")
+    return (pixels if size_px is None else reduced(pixels, size_px)).astype("<u2", copy=False)
 
 
 def beside_by_score(image: Image, run: ScoreRun) -> Beside:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 
 from imaging.measure import COMPOSITE
 from imaging.previews import DisplayRange, colour_jpeg, grey_jpeg, shrink, stretch_jpeg
-from imaging.reading import UnreadableImage, read_plane
+from imaging.reading import UnreadableImage, read_pixels
 from labeling.models import Channel, Defect, Image
 from labeling.problems import BadValue
 from labeling.roles import Action
@@ -96,7 +96,7 @@ def full(request: HttpRequest, pk: int, display_version: int, view: str) -> Http
     if not chosen or any(file.channel.display_range is None for file in chosen):
         raise Http404(f"Image {pk} cannot be shown as {view}.")
     try:
-        planes = [shrink(read_plane(file.uri, file.page).pixels, FULL_PX) for file in chosen]
+        planes = [shrink(read_pixels(file.uri, file.page), FULL_PX) for file in chosen]
     except UnreadableImage as reason:
         raise Http404(f"Image {pk}: {reason}") from None
     channels = [file.channel for file in chosen]

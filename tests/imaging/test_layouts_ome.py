@@ -10,7 +10,7 @@ import tifffile
 import zarr
 
 from imaging.layouts import LAYOUTS, SourceError, choose_z, list_source, preview_layout, read_layout
-from imaging.reading import UnreadableImage, inspect, read_plane
+from imaging.reading import UnreadableImage, inspect, read_pixels, read_plane
 
 N_T, N_C, N_Z, H, W = 1, 2, 3, 6, 8
 STACK = np.arange(N_T * N_C * N_Z * H * W, dtype=np.uint16).reshape(N_T, N_C, N_Z, H, W)
@@ -231,6 +231,7 @@ def test_an_ome_zarr_plate_gives_its_planes_and_their_pixels(tmp_path: Path, ver
         expected = expected + 1000 * (plane.well.column - 3) + 500 * plane.site
         found = read_plane(plane.uri, plane.page)
         assert np.array_equal(found.pixels, expected)
+        assert np.array_equal(read_pixels(plane.uri, plane.page), expected)
         assert found.pixels.dtype == np.uint16
         facts = inspect(plane.uri, plane.page)
         assert (facts.width, facts.height, facts.bit_depth, facts.n_pages) == (W, H, 16, 6)
@@ -242,6 +243,7 @@ def test_a_maximum_over_the_slices_of_an_array(tmp_path: Path) -> None:
     assert (len(planes), n_left_out) == (8, 0)
     first = next(p for p in planes if (p.well.column, p.site, p.channel) == (3, 0, "GFP"))
     assert np.array_equal(read_plane(first.uri, first.page).pixels, STACK[0, 1].max(axis=0))
+    assert np.array_equal(read_pixels(first.uri, first.page), STACK[0, 1].max(axis=0))
     assert inspect(first.uri).width == W
 
 
@@ -338,7 +340,7 @@ def array_with(tmp_path: Path, **changes: object) -> str:
 )
 def test_a_hostile_array_is_refused_by_its_metadata(tmp_path: Path, changes: dict, expected: str) -> None:
     uri = array_with(tmp_path, **changes)
-    for read in (inspect, read_plane):
+    for read in (inspect, read_plane, read_pixels):
         with pytest.raises(UnreadableImage, match=expected):
             read(uri)
 

@@ -24,6 +24,7 @@ from imaging.reading import (
     PlaneFacts,
     UnreadableImage,
     inspect,
+    read_pixels,
     read_plane,
 )
 
@@ -114,6 +115,7 @@ def test_a_tiff_gives_its_pixels_and_facts(tmp_path: Path, kind: str, pixels: np
     assert inspect(uri) == PlaneFacts(W, H, bits, 1, len(data))
     plane = read_plane(uri)
     assert np.array_equal(plane.pixels, pixels)
+    assert np.array_equal(read_pixels(uri), pixels)
     assert_ready_to_measure(plane, bits)
 
 
