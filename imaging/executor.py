@@ -23,7 +23,7 @@ def open_executor(workers: int) -> Executor:
     """Processes on this machine. They are started fresh, not forked: the caller may hold threads and locks."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["imaging.measure"])
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_process)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=keep_to_one_thread)
 
 
 def run_in_chunks(
@@ -129,10 +129,17 @@ def _do_chunk(work: Callable[[list[Item]], list[Result]], chunk: list[Item]) -> 
     keeps what was freed.
     """
     results = work(chunk)
-    gc.collect()  # some ms, for chunks take half a second and more
+    gc.collect()
+    _let_loaded_code_be()
     if trim := _malloc_trim():
         trim(0)
     return results
+
+
+@cache
+def _let_loaded_code_be() -> None:
+    """Once, after the first chunk: what it loaded lives on, and looking through it takes 100 ms each time."""
+    gc.freeze()
 
 
 @cache
@@ -142,8 +149,3 @@ def _malloc_trim() -> Callable[[int], int] | None:
         return ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):
         return None
-
-
-def _prepare_process() -> None:
-    keep_to_one_thread()
-    gc.freeze()  # modules live on anyway; without them garbage is looked for often, and memory stays flat
