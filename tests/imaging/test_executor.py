@@ -1,8 +1,10 @@
 """Work over processes: nothing is lost, nothing is done twice, one crash costs one item."""
 
+import gc
 import os
 import signal
 import time
+import weakref
 
 import pytest
 
@@ -53,6 +55,27 @@ def threads(items: list[int]) -> list[int]:
 
     most = max([cv2.getNumThreads(), *(pool["num_threads"] for pool in threadpool_info())])
     return [most for _ in items]
+
+
+class Circle:
+    """Garbage that only a collection finds."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+last_circle: list[weakref.ref] = []  # of the chunk before, in this process
+
+
+def is_last_circle_alive(items: list[int]) -> list[bool]:
+    gc.disable()  # Python's own collections come by the number of objects: they are chance here
+    alive = any(circle() is not None for circle in last_circle)
+    last_circle[:] = [weakref.ref(Circle())]
+    return [alive for _ in items]
+
+
+def frozen_objects(items: list[int]) -> list[int]:
+    return [gc.get_freeze_count() for _ in items]
 
 
 def crashed(item: int) -> int:
@@ -128,3 +151,17 @@ def test_whoever_stops_listening_gets_control_back():
 
 def test_each_process_keeps_to_one_thread():
     assert set(flat(run(threads, range(4), chunk_size=1))) == {1}
+
+
+def test_garbage_of_a_chunk_is_gone_before_the_next():
+    chunks = run(is_last_circle_alive, range(12), workers=1)
+    assert len(chunks) == 4
+    assert not any(flat(chunks))
+
+
+def test_loaded_code_is_let_be_after_the_first_chunk():
+    """Else each collection looks through all of it."""
+    first, *rest = flat(run(frozen_objects, range(4), workers=1, chunk_size=1))
+    assert first == 0
+    assert min(rest) > 1000
+    assert len(set(rest)) == 1
