@@ -24,6 +24,8 @@ def test_a_scientist_looks_closely_and_labels_by_key(page: Page, viewed, scienti
     expect(page.locator("#stage[data-shown=sharp]")).to_be_visible()
     shot("viewer")
     box = page.locator("#stage").bounding_box()
+    foot = page.locator(".stage-foot").bounding_box()
+    assert box["y"] + box["height"] <= foot["y"] + 1  # nothing of the image is behind the line of values
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     told = page.locator("#under-cursor").inner_text()
     x, y = (int(number) for number in re.match(r"x (\d+), y (\d+)", told).groups())
