@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import warnings
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,15 +59,17 @@ def _export(path: Path) -> None:
 
     # It warns of torchvision, which we do not need, once for each operator.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    torch.onnx.export(
-        load_network(),
-        (torch.zeros(2, 3, SIDE_PX, SIDE_PX),),
-        str(path),
-        dynamo=True,
-        input_names=[INPUT_NAME],
-        output_names=[OUTPUT_NAME],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        opset_version=OPSET,
-        external_data=False,  # one file, so that one rename is enough
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own, of its own parts; a user of cellqc can do nothing
+        torch.onnx.export(
+            load_network(),
+            (torch.zeros(2, 3, SIDE_PX, SIDE_PX),),
+            str(path),
+            dynamo=True,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            opset_version=OPSET,
+            external_data=False,  # one file, so that one rename is enough
+            verbose=False,
+        )
